@@ -1,0 +1,84 @@
+/** What a training run says as it goes. Displays, `metrics.jsonl` and reports all consume these. */
+export type TrainEvent =
+  | StartEvent
+  | StepEvent
+  | ValidationEvent
+  | SampleEvent
+  | CheckpointEvent
+  | SkipEvent
+  | NoticeEvent
+  | EndEvent;
+
+export interface StartEvent {
+  readonly type: "start";
+  /** Shown as the title, e.g. `gpt2 · 6 layers × 384 · 10.7 M parameters`. */
+  readonly title: string;
+  readonly totalSteps: number;
+  /** First step this process runs; above 0 after a resume. */
+  readonly step: number;
+  readonly numParameters: number;
+  readonly tokensPerStep: number;
+  readonly flopsPerStep: number;
+}
+
+/** One optimizer step. Losses are mean natural-log cross-entropy per token. */
+export interface StepEvent {
+  readonly type: "step";
+  readonly step: number;
+  readonly lossNats: number;
+  readonly learningRate: number;
+  /** Global gradient norm before clipping. */
+  readonly gradientNorm: number;
+  readonly stepMs: number;
+  readonly tokensPerSecond: number;
+  readonly gflopPerSecond: number;
+}
+
+export interface ValidationEvent {
+  readonly type: "validation";
+  readonly step: number;
+  readonly lossNats: number;
+  /** Bits per UTF-8 byte of the validation text that was scored. */
+  readonly bitsPerByte: number;
+  readonly numTokens: number;
+  /** True when this is the lowest validation loss of the run so far. */
+  readonly best: boolean;
+}
+
+export interface SampleEvent {
+  readonly type: "sample";
+  readonly step: number;
+  readonly prompt: string;
+  readonly text: string;
+}
+
+export interface CheckpointEvent {
+  readonly type: "checkpoint";
+  readonly step: number;
+  readonly path: string;
+  readonly saveMs: number;
+}
+
+/** A step whose loss or gradients were not finite: weights and moments were left as they were. */
+export interface SkipEvent {
+  readonly type: "skip";
+  readonly step: number;
+  readonly reason: string;
+  /** Skipped steps since the run began. */
+  readonly count: number;
+}
+
+/** Something the user should read, e.g. that a damaged checkpoint was passed over. */
+export interface NoticeEvent {
+  readonly type: "notice";
+  readonly step: number;
+  readonly message: string;
+}
+
+export interface EndEvent {
+  readonly type: "end";
+  readonly step: number;
+  readonly seconds: number;
+  readonly totalFlops: number;
+  readonly reason: "finished" | "stopped";
+}
