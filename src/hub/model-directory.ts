@@ -1,0 +1,136 @@
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { ConfigError, EnvironmentError, FormatError } from "../core/errors.ts";
+import { asideName, replaceDirectoryAtomic } from "./atomic-write.ts";
+import { writeSynced } from "./file-writer.ts";
+import { type ModelWeights, openModelWeights, SHARD_INDEX, SINGLE_WEIGHTS } from "./model-weights.ts";
+import { readJsonObject } from "./read-json-file.ts";
+import { type NamedTensor, streamSafetensors } from "./safetensors-writer.ts";
+import { serializeJson } from "./serialize-json.ts";
+import { describeJson, type JsonObject } from "./strict-json.ts";
+import { withSystemErrors } from "./system-error.ts";
+
+const CONFIG = "config.json";
+const GENERATION_CONFIG = "generation_config.json";
+
+/** What a model directory may hold; one with anything else in it is not replaced, so nobody loses a file. */
+const KNOWN_FILES: ReadonlySet<string> = new Set([
+  CONFIG,
+  GENERATION_CONFIG,
+  SINGLE_WEIGHTS,
+  SHARD_INDEX,
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "tokenizer.model",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "vocab.json",
+  "vocab.txt",
+  "merges.txt",
+  "chat_template.jinja",
+  "preprocessor_config.json",
+  "processor_config.json",
+  "README.md",
+  "LICENSE",
+  ".gitattributes",
+]);
+
+const SHARD = /^model-[0-9]{5}-of-[0-9]{5}\.safetensors$/;
+
+/** What goes into a model directory. */
+export interface ModelDirectoryContents {
+  /** Written as `config.json`. */
+  readonly config: object;
+  /** Written as `generation_config.json`. */
+  readonly generationConfig?: object;
+  readonly tensors: Iterable<NamedTensor>;
+  /** Text files by name: `tokenizer.json`, `README.md` … */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+/** A Hugging Face model directory open for reading. */
+export interface ModelDirectory {
+  readonly path: string;
+  /** `config.json` as it stands, not yet checked against any family's fields. */
+  readonly config: JsonObject;
+  readonly weights: ModelWeights;
+  close(): void;
+}
+
+/**
+ * Writes a model directory in the Hugging Face layout: `config.json`, `model.safetensors` and what else is
+ * given. It appears whole or not at all. A model directory already there is replaced once the new one is
+ * complete and on the disk; a directory holding anything else is left alone.
+ *
+ * @throws {ConfigError} if a file name is not a plain name or is written anyway.
+ * @throws {EnvironmentError} if the directory is in other use or the system refuses. What was there is intact.
+ */
+export function writeModelDirectory(directory: string, contents: ModelDirectoryContents): void {
+  const { config, generationConfig, tensors, files } = contents;
+  for (const name of Object.keys(files)) checkFileName(directory, name);
+  const texts: Record<string, string> = { ...files, [CONFIG]: serializeJson(config, CONFIG) };
+  if (generationConfig) texts[GENERATION_CONFIG] = serializeJson(generationConfig, GENERATION_CONFIG);
+  withSystemErrors(directory, "a model directory that can be written", () => {
+    checkReplaceable(directory, texts);
+    replaceDirectoryAtomic(directory, (temporary) => {
+      for (const [name, text] of Object.entries(texts)) writeSynced(join(temporary, name), text);
+      // "pt" is what `transformers` looks for before it loads a safetensors file.
+      streamSafetensors(join(temporary, SINGLE_WEIGHTS), tensors, { format: "pt" }, directory);
+    });
+  });
+}
+
+/**
+ * Opens a model directory. Weights are read when asked for, from one file or from shards.
+ *
+ * @throws {EnvironmentError} if there is no such directory or it cannot be read.
+ * @throws {FormatError} if a part is missing or malformed.
+ */
+export function openModelDirectory(directory: string): ModelDirectory {
+  checkIsDirectory(directory);
+  const configPath = join(directory, CONFIG);
+  if (!existsSync(configPath)) {
+    throw new FormatError({ where: directory, expected: `a model directory with ${CONFIG}`, got: "none" });
+  }
+  const config = readJsonObject(configPath);
+  const weights = openModelWeights(directory);
+  return { path: directory, config, weights, close: () => weights.close() };
+}
+
+function checkFileName(directory: string, name: string): void {
+  const plain = /^[A-Za-z0-9_.][A-Za-z0-9_.-]*$/.test(name) && name !== "." && name !== "..";
+  if (plain && ![CONFIG, GENERATION_CONFIG, SINGLE_WEIGHTS, SHARD_INDEX].includes(name)) return;
+  throw new ConfigError({
+    where: `${directory}, files`,
+    expected: "plain names of files beside the configuration and the weights",
+    got: describeJson(name),
+  });
+}
+
+function checkReplaceable(directory: string, texts: Readonly<Record<string, string>>): void {
+  if (!existsSync(directory)) return;
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    const known = KNOWN_FILES.has(entry.name) || SHARD.test(entry.name) || Object.hasOwn(texts, entry.name);
+    if (known && !entry.isDirectory()) continue;
+    throw new EnvironmentError({
+      where: directory,
+      expected: "a new directory, or one with nothing but a model in it",
+      got: `one with ${describeJson(entry.name)}`,
+      fix: "Choose another directory, or move that away.",
+    });
+  }
+}
+
+function checkIsDirectory(directory: string): void {
+  const status = statSync(directory, { throwIfNoEntry: false });
+  if (status?.isDirectory()) return;
+  const aside = asideName(directory);
+  throw new EnvironmentError({
+    where: directory,
+    expected: "a model directory",
+    got: status ? "a file" : "nothing there",
+    fix: existsSync(aside)
+      ? `Replacing it was cut off; rename ${aside} back to ${directory}.`
+      : "Check the path.",
+  });
+}

@@ -1,0 +1,149 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { HostTensor } from "../core/dtype.ts";
+import { FormatError } from "../core/errors.ts";
+import { nearest } from "../core/nearest.ts";
+import { readJsonObject } from "./read-json-file.ts";
+import { SafetensorsFile } from "./safetensors.ts";
+import type { TensorEntry } from "./safetensors-header.ts";
+import { describeJson, isJsonObject } from "./strict-json.ts";
+
+/** The single weight file of a Hugging Face model directory. */
+export const SINGLE_WEIGHTS = "model.safetensors";
+
+/** The index of a model whose weights are spread over several files. */
+export const SHARD_INDEX = "model.safetensors.index.json";
+
+/** A model's tensors by name, in whichever file each of them lies. Nothing is read until asked for. */
+export interface ModelWeights {
+  readonly names: readonly string[];
+  has(name: string): boolean;
+  /** Dtype, shape and place; with `path`, another reader can map the bytes as they lie. */
+  entry(name: string): TensorEntry & { readonly path: string };
+  /** See `SafetensorsFile.read`. */
+  read(name: string): HostTensor;
+  /** See `SafetensorsFile.readFloat32`. */
+  readFloat32(name: string): HostTensor;
+  /** See `SafetensorsFile.readInto`. */
+  readInto(name: string, target: Uint8Array): void;
+  close(): void;
+}
+
+/**
+ * Opens `model.safetensors`, or else the shards that `model.safetensors.index.json` lists. The index may name
+ * plain file names only: it comes from strangers and must not lead out of the directory.
+ *
+ * @throws {FormatError} if neither file is there, or index and shards disagree.
+ */
+export function openModelWeights(directory: string): ModelWeights {
+  const single = join(directory, SINGLE_WEIGHTS);
+  if (existsSync(single)) {
+    const file = SafetensorsFile.open(single);
+    return new OpenWeights(directory, new Map([...file.tensors.keys()].map((name) => [name, file])));
+  }
+  const index = join(directory, SHARD_INDEX);
+  if (existsSync(index)) return new OpenWeights(directory, openShards(directory, index));
+  throw new FormatError({
+    where: directory,
+    expected: `${SINGLE_WEIGHTS} or ${SHARD_INDEX}`,
+    got: "neither",
+    fix: "Weights in other formats have to be converted to safetensors first.",
+  });
+}
+
+function openShards(directory: string, index: string): Map<string, SafetensorsFile> {
+  const shards = new Map<string, SafetensorsFile>();
+  const tensors = new Map<string, SafetensorsFile>();
+  try {
+    for (const [name, shard] of readWeightMap(index)) {
+      const file = shards.get(shard) ?? openShard(directory, index, shard);
+      shards.set(shard, file);
+      if (!file.tensors.has(name)) {
+        const expected = `tensor ${describeJson(name)}, which ${SHARD_INDEX} places there`;
+        throw new FormatError({ where: file.path, expected, got: `${file.tensors.size} others` });
+      }
+      tensors.set(name, file);
+    }
+    return tensors;
+  } catch (error) {
+    for (const file of shards.values()) file.close();
+    throw error;
+  }
+}
+
+function readWeightMap(index: string): readonly (readonly [name: string, shard: string])[] {
+  const map = readJsonObject(index).weight_map;
+  if (!isJsonObject(map)) {
+    throw new FormatError({ where: `${index}, weight_map`, expected: "an object", got: describeJson(map) });
+  }
+  return Object.entries(map).map(([name, shard]) => {
+    if (typeof shard === "string" && /^[A-Za-z0-9_][A-Za-z0-9_.-]*\.safetensors$/.test(shard)) {
+      return [name, shard];
+    }
+    throw new FormatError({
+      where: `${index}, weight_map, ${describeJson(name)}`,
+      expected: "the plain name of a .safetensors file in the same directory",
+      got: describeJson(shard),
+    });
+  });
+}
+
+function openShard(directory: string, index: string, shard: string): SafetensorsFile {
+  const path = join(directory, shard);
+  if (existsSync(path)) return SafetensorsFile.open(path);
+  throw new FormatError({
+    where: index,
+    expected: `the weight file ${shard} beside it`,
+    got: "no such file",
+    fix: "Download the model again: it is incomplete.",
+  });
+}
+
+class OpenWeights implements ModelWeights {
+  readonly names: readonly string[];
+  readonly #directory: string;
+  readonly #files: ReadonlyMap<string, SafetensorsFile>;
+
+  constructor(directory: string, files: ReadonlyMap<string, SafetensorsFile>) {
+    this.names = [...files.keys()];
+    this.#directory = directory;
+    this.#files = files;
+  }
+
+  has(name: string): boolean {
+    return this.#files.has(name);
+  }
+
+  entry(name: string): TensorEntry & { readonly path: string } {
+    const file = this.#file(name);
+    return { ...file.entry(name), path: file.path };
+  }
+
+  read(name: string): HostTensor {
+    return this.#file(name).read(name);
+  }
+
+  readFloat32(name: string): HostTensor {
+    return this.#file(name).readFloat32(name);
+  }
+
+  readInto(name: string, target: Uint8Array): void {
+    this.#file(name).readInto(name, target);
+  }
+
+  close(): void {
+    for (const file of this.#files.values()) file.close();
+  }
+
+  #file(name: string): SafetensorsFile {
+    const file = this.#files.get(name);
+    if (file) return file;
+    const near = nearest(name, this.names);
+    throw new FormatError({
+      where: this.#directory,
+      expected: `a tensor named ${describeJson(name)}`,
+      got: `${this.names.length} others`,
+      ...(near !== undefined && { fix: `Did you mean ${describeJson(near)}?` }),
+    });
+  }
+}
