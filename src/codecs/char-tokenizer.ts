@@ -1,0 +1,152 @@
+import { ConfigError, DataError, FormatError } from "../core/errors.ts";
+import { TokenBytes } from "./token-bytes.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+import {
+  bpeModelJson,
+  describe,
+  END_OF_TEXT,
+  hashJson,
+  readTokens,
+  requireArray,
+  requireEndOfText,
+  specialToken,
+  type TokenizerJson,
+  type TokenList,
+} from "./tokenizer-json.ts";
+import { decodeUtf8, encodeUtf8, requireWellFormed } from "./utf8.ts";
+
+/**
+ * One id per character (Unicode code point). In `tokenizer.json` it is a BPE model without merges and
+ * without a pre-tokenizer, whose tokens are fused without spaces: the Hugging Face library then does the same.
+ */
+export class CharTokenizer implements Tokenizer {
+  readonly #json: TokenizerJson;
+  readonly #tokens: TokenBytes;
+  readonly #endOfTextId: number | undefined;
+  /** Id of each code point up to the largest known one, -1 for unknown ones. */
+  readonly #ids: Int32Array;
+  #hash: string | undefined;
+
+  /**
+   * @param where names the source in errors
+   * @throws {FormatError} if a token is not one character, or an id is missing or given twice.
+   */
+  constructor(json: TokenizerJson, where: string) {
+    const list = readTokens(json, where);
+    const merges = requireArray(json.model.merges, `${where} model.merges`);
+    if (merges.length > 0) {
+      const expected = "none (characters never merge)";
+      throw new FormatError({ where: `${where} model.merges`, expected, got: `${merges.length}` });
+    }
+    this.#json = json;
+    this.#ids = codePointIds(list, `${where} model.vocab`);
+    this.#endOfTextId = list.endOfTextId;
+    this.#tokens = new TokenBytes(
+      list.texts.map((text, id) => encodeUtf8(list.specialIds.has(id) ? "" : text)),
+    );
+  }
+
+  get vocabularySize(): number {
+    return this.#tokens.size;
+  }
+
+  get endOfTextId(): number {
+    return requireEndOfText(this.#endOfTextId);
+  }
+
+  encode(text: string): Uint32Array {
+    const ids = new Uint32Array(text.length);
+    let length = 0;
+    for (let at = 0; at < text.length; at++) {
+      const codePoint = text.codePointAt(at)!;
+      const id = codePoint < this.#ids.length ? this.#ids[codePoint]! : -1;
+      if (id < 0) throw this.#unknown(text, at);
+      ids[length++] = id;
+      if (codePoint > 0xffff) at++; // the second half of its surrogate pair
+    }
+    return length === ids.length ? ids : ids.slice(0, length);
+  }
+
+  decode(ids: ArrayLike<number>): string {
+    return decodeUtf8(this.#tokens.join(ids));
+  }
+
+  tokenBytes(id: number): Uint8Array {
+    return this.#tokens.at(id);
+  }
+
+  toJSON(): TokenizerJson {
+    return this.#json;
+  }
+
+  hash(): string {
+    this.#hash ??= hashJson(this.#json);
+    return this.#hash;
+  }
+
+  #unknown(text: string, at: number): DataError {
+    const codePoint = text.codePointAt(at)!;
+    const hex = codePoint.toString(16).toUpperCase().padStart(4, "0");
+    return new DataError({
+      where: "encode",
+      expected: `one of the tokenizer's ${this.vocabularySize} characters`,
+      got: `${JSON.stringify(String.fromCodePoint(codePoint))} (U+${hex}) at position ${at}`,
+      fix: "Train the tokenizer on text that has it, or use byte-level BPE, which knows every character.",
+    });
+  }
+}
+
+/**
+ * A character tokenizer of the given texts: ids 0, 1 … are their code points in ascending order, the last id
+ * is `<|endoftext|>`.
+ *
+ * @throws {ConfigError} if there is no text.
+ * @throws {DataError} if a text is not well-formed Unicode.
+ * @example
+ * [...trainCharTokenizer(["cab"]).encode("abba")]; // => [0, 1, 1, 0]
+ */
+export function trainCharTokenizer(texts: Iterable<string>): CharTokenizer {
+  const seen = new Uint8Array(0x110000);
+  for (const text of texts) {
+    requireWellFormed(text);
+    for (let at = 0; at < text.length; at++) {
+      const codePoint = text.codePointAt(at)!;
+      seen[codePoint] = 1;
+      if (codePoint > 0xffff) at++;
+    }
+  }
+  const codePoints = [...seen.keys()].filter((codePoint) => seen[codePoint] === 1);
+  if (codePoints.length === 0) {
+    throw new ConfigError({ where: "trainCharTokenizer", expected: "some text", got: "none" });
+  }
+  const characters = codePoints.map((codePoint) => String.fromCodePoint(codePoint));
+  return new CharTokenizer(charTokenizerJson(characters), "trainCharTokenizer");
+}
+
+function charTokenizerJson(characters: readonly string[]): TokenizerJson {
+  return {
+    version: "1.0",
+    truncation: null,
+    padding: null,
+    added_tokens: [specialToken(characters.length, END_OF_TEXT)],
+    normalizer: null,
+    pre_tokenizer: null,
+    post_processor: null,
+    decoder: { type: "Fuse" },
+    model: bpeModelJson([...characters, END_OF_TEXT], []),
+  };
+}
+
+function codePointIds({ texts, specialIds }: TokenList, where: string): Int32Array {
+  const codePoints = texts.map((text, id) => {
+    const codePoint = text.codePointAt(0)!;
+    if (specialIds.has(id)) return -1;
+    if (String.fromCodePoint(codePoint) === text) return codePoint;
+    throw new FormatError({ where, expected: "single characters and special tokens", got: describe(text) });
+  });
+  const ids = new Int32Array(codePoints.reduce((max, codePoint) => Math.max(max, codePoint), -1) + 1).fill(
+    -1,
+  );
+  for (const [id, codePoint] of codePoints.entries()) if (codePoint >= 0) ids[codePoint] = id;
+  return ids;
+}

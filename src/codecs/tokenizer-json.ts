@@ -1,0 +1,188 @@
+import { createHash } from "node:crypto";
+import { DataError, FormatError } from "../core/errors.ts";
+import { loneSurrogateAt } from "./utf8.ts";
+
+/** The document separator of GPT-2 and of every tokenizer trained here. */
+export const END_OF_TEXT = "<|endoftext|>";
+
+/** A token that is matched as a whole instead of being built by merges. */
+export interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+  readonly single_word: boolean;
+  readonly lstrip: boolean;
+  readonly rstrip: boolean;
+  readonly normalized: boolean;
+  readonly special: boolean;
+}
+
+/** The `model` part of a BPE tokenizer file. */
+export interface BpeModelJson {
+  readonly type: "BPE";
+  readonly dropout: null;
+  readonly unk_token: string | null;
+  readonly continuing_subword_prefix: string | null;
+  readonly end_of_word_suffix: string | null;
+  readonly fuse_unk: boolean;
+  readonly byte_fallback: boolean;
+  readonly ignore_merges: boolean;
+  readonly vocab: Readonly<Record<string, number>>;
+  /** In order of rank; `"a b"`, or `["a", "b"]` in files of tokenizers ≥ 0.20. */
+  readonly merges: readonly (string | readonly [string, string])[];
+}
+
+/** How our trainers fill in the model: plain BPE, no variations. */
+export function bpeModelJson(
+  tokens: readonly string[],
+  merges: readonly (readonly [string, string])[],
+): BpeModelJson {
+  return {
+    type: "BPE",
+    dropout: null,
+    unk_token: null,
+    continuing_subword_prefix: null,
+    end_of_word_suffix: null,
+    fuse_unk: false,
+    byte_fallback: false,
+    ignore_merges: false,
+    // Not by assignment: a token may be called "__proto__".
+    vocab: Object.fromEntries(tokens.map((text, id) => [text, id])),
+    merges: merges.map(([left, right]) => `${left} ${right}`),
+  };
+}
+
+/** Content of a Hugging Face `tokenizer.json`; parts that do not touch ids are carried along unread. */
+export interface TokenizerJson {
+  readonly version: string;
+  readonly truncation: unknown;
+  readonly padding: unknown;
+  readonly added_tokens: readonly AddedToken[];
+  readonly normalizer: unknown;
+  readonly pre_tokenizer: unknown;
+  readonly post_processor: unknown;
+  readonly decoder: unknown;
+  readonly model: BpeModelJson;
+}
+
+/** The tokens of a file, checked: ids are 0 … length - 1, each text occurs once. */
+export interface TokenList {
+  /** Text of each id as the file spells it. */
+  readonly texts: readonly string[];
+  readonly ids: ReadonlyMap<string, number>;
+  /** Ids that ordinary text never becomes and that decode to nothing. */
+  readonly specialIds: ReadonlySet<number>;
+  /** Undefined when the file has no `<|endoftext|>`. */
+  readonly endOfTextId: number | undefined;
+}
+
+/** Properties of a JSON object; the names are the file's, so `in` and prototypes must not answer. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** The `added_tokens` record of a special token, as our trainers write it. */
+export function specialToken(id: number, content: string): AddedToken {
+  return { id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
+}
+
+/** @throws {FormatError} if `value` is not a JSON object. */
+export function requireObject(value: unknown, where: string): JsonObject {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as JsonObject;
+  throw new FormatError({ where, expected: "a JSON object", got: describe(value) });
+}
+
+/** @throws {FormatError} if `value` is not an array. */
+export function requireArray(value: unknown, where: string): readonly unknown[] {
+  if (Array.isArray(value)) return value;
+  throw new FormatError({ where, expected: "an array", got: describe(value) });
+}
+
+/** A value in an error message: short, on one line. */
+export function describe(value: unknown): string {
+  const text = value === undefined ? "nothing" : JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}
+
+/**
+ * Reads `model.vocab` and `added_tokens`.
+ *
+ * @throws {FormatError} on wrong types, an id given twice, or an id given to no token.
+ */
+export function readTokens(json: TokenizerJson, where: string): TokenList {
+  const ids = new Map<string, number>();
+  const owners = new Map<number, string>();
+  for (const [text, id] of Object.entries(requireObject(json.model.vocab, `${where} model.vocab`))) {
+    assign(ids, owners, text, id, `${where} model.vocab`);
+  }
+  const specialIds = new Set<number>();
+  for (const [i, entry] of requireArray(json.added_tokens, `${where} added_tokens`).entries()) {
+    specialIds.add(readAddedToken(ids, owners, entry, `${where} added_tokens[${i}]`));
+  }
+  const endOfTextId = ids.get(END_OF_TEXT);
+  if (endOfTextId !== undefined) specialIds.add(endOfTextId);
+  const texts = Array.from({ length: owners.size }, (_, id) => {
+    const text = owners.get(id);
+    if (text !== undefined) return text;
+    const expected = `a token for every id below ${owners.size}`;
+    throw new FormatError({ where: `${where} model.vocab`, expected, got: `none for id ${id}` });
+  });
+  return { texts, ids, specialIds, endOfTextId };
+}
+
+/** @throws {DataError} if the tokenizer has no separator. */
+export function requireEndOfText(id: number | undefined): number {
+  if (id !== undefined) return id;
+  const expected = `a tokenizer with the document separator ${END_OF_TEXT}`;
+  throw new DataError({ where: "endOfTextId", expected, got: "one without it" });
+}
+
+/** SHA-256, in hexadecimal, of the JSON with all object keys sorted: equal content, equal hash. */
+export function hashJson(json: unknown): string {
+  return createHash("sha256").update(canonicalJson(json)).digest("hex");
+}
+
+function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonicalJson(item)}`).join(",")}}`;
+}
+
+function assign(
+  ids: Map<string, number>,
+  owners: Map<number, string>,
+  text: string,
+  id: unknown,
+  where: string,
+): number {
+  if (typeof id !== "number" || !Number.isInteger(id) || id < 0) {
+    throw new FormatError({ where, expected: `an id ≥ 0 for ${describe(text)}`, got: describe(id) });
+  }
+  if (loneSurrogateAt(text) >= 0 || text === "") {
+    throw new FormatError({ where, expected: "tokens of well-formed, non-empty text", got: describe(text) });
+  }
+  const owner = owners.get(id);
+  const known = ids.get(text);
+  if ((owner !== undefined && owner !== text) || (known !== undefined && known !== id)) {
+    const got = owner !== undefined ? `id ${id} for ${describe(owner)} too` : `ids ${known} and ${id}`;
+    throw new FormatError({ where, expected: `one id for ${describe(text)}`, got });
+  }
+  ids.set(text, id);
+  owners.set(id, text);
+  return id;
+}
+
+function readAddedToken(
+  ids: Map<string, number>,
+  owners: Map<number, string>,
+  entry: unknown,
+  where: string,
+): number {
+  const token = requireObject(entry, where);
+  if (typeof token.content !== "string") {
+    throw new FormatError({ where, expected: "content: a string", got: describe(token.content) });
+  }
+  if (token.special !== true) {
+    const expected = "special: true (other added tokens would be cut out of ordinary text; not supported)";
+    throw new FormatError({ where, expected, got: describe(token.special) });
+  }
+  return assign(ids, owners, token.content, token.id, where);
+}

@@ -1,0 +1,222 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ConfigError, FormatError } from "../core/errors.ts";
+import { ByteBpeTokenizer } from "./byte-bpe.ts";
+import { CharTokenizer } from "./char-tokenizer.ts";
+import {
+  describe,
+  END_OF_TEXT,
+  type JsonObject,
+  requireObject,
+  type TokenizerJson,
+} from "./tokenizer-json.ts";
+import { decodeUtf8, incompleteTailLength } from "./utf8.ts";
+
+/** Text ↔ token ids. */
+export interface Tokenizer {
+  /** Ids are 0 … vocabularySize - 1, special ones included. */
+  readonly vocabularySize: number;
+  /**
+   * Id of the document separator, `<|endoftext|>`.
+   *
+   * @throws {DataError} if a published tokenizer has none.
+   */
+  readonly endOfTextId: number;
+  /**
+   * Ids of ordinary text. Never yields a special id: the text `<|endoftext|>` becomes the tokens of its
+   * letters, so that no document can pretend to end.
+   *
+   * @throws {DataError} if the text is not well-formed Unicode or, for characters, holds an unknown one.
+   */
+  encode(text: string): Uint32Array;
+  /**
+   * Text of ids: special tokens are "", invalid UTF-8 becomes U+FFFD.
+   *
+   * @throws {DataError} at an id that is not in the vocabulary.
+   */
+  decode(ids: ArrayLike<number>): string;
+  /**
+   * The bytes one token stands for; none for special tokens.
+   *
+   * @throws {DataError} if the id is not in the vocabulary.
+   */
+  tokenBytes(id: number): Uint8Array;
+  /** Content of the Hugging Face `tokenizer.json`. */
+  toJSON(): TokenizerJson;
+  /** SHA-256 of that content. Checkpoints store it, and a run refuses to resume with another. */
+  hash(): string;
+}
+
+/**
+ * Decodes a stream of ids, one at a time, never splitting a character: bytes that could still become one are
+ * held back. The pieces joined are what `decode` gives for all ids.
+ *
+ * @example
+ * const stream = new StreamDecoder(tokenizer);
+ * [...tokenizer.encode("é!")].map((id) => stream.push(id)).join("") + stream.flush(); // => "é!"
+ */
+export class StreamDecoder {
+  readonly #tokenizer: Tokenizer;
+  /** An incomplete character: at most 3 bytes. */
+  #pending: Uint8Array = new Uint8Array(0);
+
+  constructor(tokenizer: Tokenizer) {
+    this.#tokenizer = tokenizer;
+  }
+
+  /**
+   * The text that `id` completes; may be "".
+   *
+   * @throws {DataError} if the id is not in the vocabulary.
+   */
+  push(id: number): string {
+    const added = this.#tokenizer.tokenBytes(id);
+    const bytes = new Uint8Array(this.#pending.length + added.length);
+    bytes.set(this.#pending);
+    bytes.set(added, this.#pending.length);
+    const complete = bytes.length - incompleteTailLength(bytes);
+    this.#pending = bytes.slice(complete);
+    return decodeUtf8(bytes.subarray(0, complete));
+  }
+
+  /** What is held back when the stream ends: "", or U+FFFD for a character cut short. */
+  flush(): string {
+    const rest = decodeUtf8(this.#pending);
+    this.#pending = new Uint8Array(0);
+    return rest;
+  }
+}
+
+/**
+ * Reads `tokenizer.json` in a model directory.
+ *
+ * @throws {ConfigError} if the file cannot be read.
+ * @throws {FormatError} if it is not a tokenizer of a known kind, or contradicts itself.
+ */
+export function loadTokenizer(directory: string): Tokenizer {
+  const path = join(directory, "tokenizer.json");
+  return parseTokenizer(parseJson(readText(path), path), path);
+}
+
+/**
+ * Reads the content of a Hugging Face `tokenizer.json`: byte-level BPE with GPT-2's split pattern, or
+ * characters as `trainCharTokenizer` writes them.
+ *
+ * Post-processors only add special tokens, and truncation and padding only shape batches; ordinary
+ * `encode` does none of these, so those parts are kept but not interpreted.
+ *
+ * @param where names the source in errors
+ * @throws {FormatError} if it is not a tokenizer of a known kind, or contradicts itself.
+ */
+export function parseTokenizer(json: unknown, where: string): Tokenizer {
+  const file = requireObject(json, where);
+  const model = requireObject(file.model, `${where} model`);
+  requireKnown(model.type ?? "BPE", ["BPE"], `${where} model.type`); // files before 2021 do not say
+  requireKnown(file.normalizer ?? null, [null], `${where} normalizer`);
+  requireKnown(model.dropout ?? null, [null, 0], `${where} model.dropout`);
+  for (const key of ["continuing_subword_prefix", "end_of_word_suffix"]) {
+    requireKnown(model[key] ?? "", [""], `${where} model.${key}`);
+  }
+  for (const key of ["byte_fallback", "ignore_merges"]) {
+    requireKnown(model[key] ?? false, [false], `${where} model.${key}`);
+  }
+  const claimed: unknown = {
+    ...file,
+    added_tokens: file.added_tokens ?? [],
+    model: { ...model, type: "BPE" },
+  };
+  const tokenizerJson = claimed as TokenizerJson; // the constructors check what they read of it
+  if ((file.pre_tokenizer ?? null) === null) {
+    requireCharacters(file, model, where);
+    return new CharTokenizer(tokenizerJson, where);
+  }
+  requireByteLevel(file, where);
+  return new ByteBpeTokenizer(tokenizerJson, where);
+}
+
+/**
+ * Writes `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json`, which Python's
+ * `AutoTokenizer.from_pretrained(directory)` reads. Creates the directory if need be.
+ *
+ * @param options.contextLength longest sequence of the model, in tokens
+ * @throws {ConfigError} if the context length is not a positive integer.
+ */
+export function saveTokenizer(
+  directory: string,
+  tokenizer: Tokenizer,
+  options: { contextLength: number },
+): void {
+  const { contextLength } = options;
+  if (!Number.isSafeInteger(contextLength) || contextLength < 1) {
+    const got = String(contextLength);
+    throw new ConfigError({ where: "contextLength", expected: "an integer ≥ 1", got });
+  }
+  const json = tokenizer.toJSON();
+  const hasEndOfText = Object.hasOwn(json.model.vocab, END_OF_TEXT);
+  const specials = hasEndOfText ? { bos_token: END_OF_TEXT, eos_token: END_OF_TEXT } : {};
+  const config = {
+    // Reads tokenizer.json as it is; the class "GPT2Tokenizer" of transformers 5 would rebuild it.
+    tokenizer_class: "PreTrainedTokenizerFast",
+    model_max_length: contextLength,
+    clean_up_tokenization_spaces: false,
+    ...specials,
+  };
+  mkdirSync(directory, { recursive: true });
+  const write = (name: string, content: unknown): void =>
+    writeFileSync(join(directory, name), `${JSON.stringify(content, null, 2)}\n`);
+  write("tokenizer.json", json);
+  write("tokenizer_config.json", config);
+  write("special_tokens_map.json", specials);
+}
+
+function requireCharacters(file: JsonObject, model: JsonObject, where: string): void {
+  const decoder = requireObject(file.decoder ?? {}, `${where} decoder`);
+  requireKnown(decoder.type, ["Fuse"], `${where} decoder.type (no pre_tokenizer, so characters)`);
+  requireKnown(model.unk_token ?? null, [null], `${where} model.unk_token`);
+}
+
+function requireByteLevel(file: JsonObject, where: string): void {
+  const preTokenizer = requireObject(file.pre_tokenizer, `${where} pre_tokenizer`);
+  requireKnown(preTokenizer.type, ["ByteLevel"], `${where} pre_tokenizer.type`);
+  requireKnown(preTokenizer.add_prefix_space, [false], `${where} pre_tokenizer.add_prefix_space`);
+  requireKnown(preTokenizer.use_regex ?? true, [true], `${where} pre_tokenizer.use_regex`);
+  const decoder = requireObject(file.decoder, `${where} decoder`);
+  requireKnown(decoder.type, ["ByteLevel"], `${where} decoder.type`);
+}
+
+function requireKnown(value: unknown, known: readonly unknown[], where: string): void {
+  if (known.includes(value)) return;
+  throw new FormatError({
+    where,
+    expected: known.map((item) => JSON.stringify(item)).join(" or "),
+    got: describe(value),
+    fix: "Plinth reads byte-level BPE with GPT-2's split pattern, and its own character tokenizers.",
+  });
+}
+
+function readText(path: string): string {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(path);
+  } catch (cause) {
+    const failure = { where: path, expected: "a readable tokenizer file", got: oneLine(cause) };
+    throw new ConfigError({ ...failure, fix: "Name a model directory with a tokenizer.json." }, { cause });
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new FormatError({ where: path, expected: "UTF-8 text", got: "other bytes" }, { cause });
+  }
+}
+
+function parseJson(text: string, where: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new FormatError({ where, expected: "JSON", got: oneLine(cause) }, { cause });
+  }
+}
+
+function oneLine(cause: unknown): string {
+  return String((cause as Error).message).replaceAll(/\s+/g, " ");
+}
