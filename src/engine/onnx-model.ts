@@ -1,0 +1,147 @@
+import { createHash } from "node:crypto";
+import type { HostTensor } from "../core/dtype.ts";
+import type { AttributeValue, Emitter, NodeOptions, TensorSpec } from "../tensor/op.ts";
+import { ONNX_TYPE } from "../tensor/ops/compare.ts";
+import type { Dialect } from "./dialect.ts";
+import { ProtobufWriter } from "./protobuf.ts";
+
+// Field numbers below are those of onnx/onnx.proto (IR version 10).
+
+const IR_VERSION = 10n;
+const OPSET = 21n;
+const MICROSOFT_OPSET = 1n;
+
+/** ONNX's codes for the kinds of attribute values (`AttributeProto.AttributeType`). */
+const FLOAT = 1n;
+const INT = 2n;
+const STRING = 3n;
+const FLOATS = 6n;
+const INTS = 7n;
+
+/** Collects nodes and constants and writes them as an ONNX file. */
+export class OnnxModel implements Emitter {
+  readonly dialect: Dialect;
+  readonly #nodes: OnnxNode[] = [];
+  readonly #constants = new Map<string, { readonly name: string; readonly tensor: HostTensor }>();
+  readonly #inputs: Uint8Array[] = [];
+  readonly #outputs: Uint8Array[] = [];
+  /** Internal names of results → the names they leave under. */
+  readonly #renamed = new Map<string, string>();
+  #nextName = 0;
+  #usesMicrosoft = false;
+
+  constructor(dialect: Dialect) {
+    this.dialect = dialect;
+  }
+
+  supports(type: string): boolean {
+    return this.dialect.extras.has(type);
+  }
+
+  node(type: string, inputs: readonly string[], options: NodeOptions = {}): readonly string[] {
+    const { numOutputs = 1, domain = "", attributes = {} } = options;
+    const outputs = Array.from({ length: numOutputs }, () => `t${this.#nextName++}`);
+    if (domain) this.#usesMicrosoft = true;
+    this.#nodes.push({ type, inputs, outputs, domain, attributes });
+    return outputs;
+  }
+
+  constant(tensor: HostTensor): string {
+    const bytes = bytesOf(tensor);
+    const digest = createHash("sha256").update(bytes).digest("base64");
+    const key = `${tensor.dtype}[${tensor.shape}]${digest}`;
+    const known = this.#constants.get(key);
+    if (known) return known.name;
+    const name = `c${this.#constants.size}`;
+    this.#constants.set(key, { name, tensor });
+    return name;
+  }
+
+  input(name: string, spec: TensorSpec): void {
+    this.#inputs.push(valueInfo(name, spec));
+  }
+
+  /** Names a result of the graph. A computed tensor is renamed; one that has a name already is copied. */
+  output(name: string, from: string, spec: TensorSpec): void {
+    const isComputed = this.#nodes.some(({ outputs }) => outputs.includes(from));
+    if (isComputed && !this.#renamed.has(from)) this.#renamed.set(from, name);
+    else this.#renamed.set(this.node("Identity", [from])[0]!, name);
+    this.#outputs.push(valueInfo(name, spec));
+  }
+
+  toBytes(graphName: string): Uint8Array {
+    const graph = new ProtobufWriter();
+    for (const node of this.#nodes) graph.message(1, (writer) => writeNode(writer, node, this.#renamed));
+    graph.string(2, graphName);
+    for (const { name, tensor } of this.#constants.values()) {
+      graph.message(5, (writer) => writeTensor(writer, name, tensor));
+    }
+    for (const value of this.#inputs) graph.bytes(11, value);
+    for (const value of this.#outputs) graph.bytes(12, value);
+    const model = new ProtobufWriter().varint(1, IR_VERSION).string(2, "plinth");
+    model.bytes(7, graph.finish());
+    model.message(8, (writer) => writer.string(1, "").varint(2, OPSET));
+    if (this.#usesMicrosoft) {
+      model.message(8, (writer) => writer.string(1, "com.microsoft").varint(2, MICROSOFT_OPSET));
+    }
+    return model.finish();
+  }
+}
+
+interface OnnxNode {
+  readonly type: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly domain: string;
+  readonly attributes: Readonly<Record<string, AttributeValue>>;
+}
+
+function writeNode(writer: ProtobufWriter, node: OnnxNode, renamed: ReadonlyMap<string, string>): void {
+  for (const name of node.inputs) writer.string(1, renamed.get(name) ?? name);
+  for (const name of node.outputs) writer.string(2, renamed.get(name) ?? name);
+  writer.string(4, node.type);
+  for (const [name, value] of Object.entries(node.attributes)) {
+    writer.message(5, (attribute) => writeAttribute(attribute, name, value));
+  }
+  if (node.domain) writer.string(7, node.domain);
+}
+
+function writeAttribute(writer: ProtobufWriter, name: string, value: AttributeValue): void {
+  writer.string(1, name);
+  if (typeof value === "number") writer.float(2, value).varint(20, FLOAT);
+  else if (typeof value === "bigint") writer.varint(3, value).varint(20, INT);
+  else if (typeof value === "string") writer.string(4, value).varint(20, STRING);
+  else if (value.every((item) => typeof item === "bigint")) {
+    for (const item of value) writer.varint(8, item);
+    writer.varint(20, INTS);
+  } else {
+    for (const item of value as readonly number[]) writer.float(7, item);
+    writer.varint(20, FLOATS);
+  }
+}
+
+function writeTensor(writer: ProtobufWriter, name: string, tensor: HostTensor): void {
+  for (const size of tensor.shape) writer.varint(1, BigInt(size));
+  writer.varint(2, ONNX_TYPE[tensor.dtype]).string(8, name).bytes(9, bytesOf(tensor));
+}
+
+function valueInfo(name: string, { dtype, shape }: TensorSpec): Uint8Array {
+  const writer = new ProtobufWriter().string(1, name);
+  writer.message(2, (type) =>
+    type.message(1, (tensor) => {
+      tensor.varint(1, ONNX_TYPE[dtype]);
+      tensor.message(2, (dims) => {
+        for (const dim of shape) {
+          dims.message(1, (size) =>
+            typeof dim === "number" ? size.varint(1, BigInt(dim)) : size.string(2, dim),
+          );
+        }
+      });
+    }),
+  );
+  return writer.finish();
+}
+
+function bytesOf({ data }: HostTensor): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}

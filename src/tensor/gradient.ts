@@ -1,0 +1,101 @@
+import { ShapeError } from "../core/errors.ts";
+import { showShape } from "../core/shape.ts";
+import { reachableNodes } from "./graph.ts";
+import type { Node, Tensor } from "./tensor.ts";
+
+/**
+ * Gradients of a scalar by each of `wrt`, as graph extensions (reverse mode). A tensor the scalar does not depend on
+ * gets zeros of its shape.
+ *
+ * @throws {ShapeError} if `of` is not a scalar, or passes through an operator without a gradient on the way to a
+ *   requested tensor.
+ * @example
+ * const x = input("x", "float32", []);
+ * const [dx] = gradients(x.mul(x), [x]); // 2x
+ */
+export function gradients(of: Tensor, wrt: readonly Tensor[]): readonly Tensor[] {
+  if (of.shape.length > 0) {
+    throw new ShapeError({
+      where: "gradients",
+      expected: "a scalar",
+      got: showShape(of.shape),
+      fix: "Sum it first.",
+    });
+  }
+  const nodes = reachableNodes([of]);
+  const active = nodesBetween(nodes, wrt);
+  const collected = new Map<Tensor, Tensor>([[of, of.scalar(1)]]);
+  for (const node of nodes.reverse()) {
+    if (!active.has(node) || !node.op) continue;
+    const byOutputs = node.outputs.map((output) => collected.get(output));
+    if (byOutputs.every((g) => g === undefined)) continue;
+    propagate(node, byOutputs, active, collected);
+  }
+  return wrt.map((tensor) => collected.get(tensor) ?? tensor.zero().broadcastTo(tensor.shape));
+}
+
+/** Nodes that depend on any of `wrt`: the only ones worth differentiating. */
+function nodesBetween(nodes: readonly Node[], wrt: readonly Tensor[]): Set<Node> {
+  const active = new Set<Node>(wrt.map((tensor) => tensor.node));
+  for (const node of nodes) {
+    if (node.inputs.some((tensor) => active.has(tensor.node))) active.add(node);
+  }
+  return active;
+}
+
+function propagate(
+  node: Node,
+  byOutputs: readonly (Tensor | undefined)[],
+  active: ReadonlySet<Node>,
+  collected: Map<Tensor, Tensor>,
+): void {
+  const { op, inputs, outputs, attributes } = node;
+  if (!op?.gradient) {
+    throw new ShapeError({
+      where: "gradients",
+      expected: "differentiable operators between the scalar and what it is differentiated by",
+      got: op?.name ?? "a leaf",
+    });
+  }
+  const byInputs = op.gradient({ inputs, outputs, gradients: byOutputs, attributes });
+  inputs.forEach((tensor, i) => {
+    const g = byInputs[i];
+    if (g === undefined || !active.has(tensor.node)) return;
+    const before = collected.get(tensor);
+    collected.set(tensor, before ? accumulate(before, g) : g);
+  });
+}
+
+/** `a + b`; a scatter into zeros is redirected into the other term, which saves a pass over an embedding table. */
+function accumulate(a: Tensor, b: Tensor): Tensor {
+  for (const [scattered, other] of [
+    [b, a],
+    [a, b],
+  ] as const) {
+    const { op, inputs } = scattered.node;
+    if (op?.name === "scatterAddRows" && inputs[0]!.node.op?.name === "broadcastTo") {
+      return other.scatterAddRows(inputs[1]!, inputs[2]!);
+    }
+  }
+  return a.add(b);
+}
+
+/** The gradient of a scalar function of tensors by all its arguments. See {@link valueAndGrad}. */
+export function grad(f: (...args: Tensor[]) => Tensor): (...args: Tensor[]) => readonly Tensor[] {
+  return (...args) => gradients(f(...args), args);
+}
+
+/**
+ * Turns a scalar function of tensors into one that yields its value and its gradients by all arguments.
+ *
+ * @example
+ * const { value, gradients } = valueAndGrad((w) => w.mul(w).sum())(parameter("w", [3]));
+ */
+export function valueAndGrad(
+  f: (...args: Tensor[]) => Tensor,
+): (...args: Tensor[]) => { value: Tensor; gradients: readonly Tensor[] } {
+  return (...args) => {
+    const value = f(...args);
+    return { value, gradients: gradients(value, args) };
+  };
+}

@@ -1,0 +1,33 @@
+import type { Op } from "./op.ts";
+import * as activation from "./ops/activation.ts";
+import * as attention from "./ops/attention.ts";
+import * as compare from "./ops/compare.ts";
+import * as elementwise from "./ops/elementwise.ts";
+import * as indexing from "./ops/indexing.ts";
+import * as layout from "./ops/layout.ts";
+import * as loss from "./ops/loss.ts";
+import * as matmul from "./ops/matmul.ts";
+import * as normalize from "./ops/normalize.ts";
+import * as reduce from "./ops/reduce.ts";
+import * as softmax from "./ops/softmax.ts";
+
+const MODULES: readonly object[] = [
+  activation,
+  attention,
+  compare,
+  elementwise,
+  indexing,
+  layout,
+  loss,
+  matmul,
+  normalize,
+  reduce,
+  softmax,
+];
+
+/** Every operator there is, by being exported from its file: what the registry test walks. */
+export const OPS: readonly Op[] = MODULES.flatMap((module) => Object.values(module).filter(isOp));
+
+function isOp(value: unknown): value is Op {
+  return typeof value === "object" && value !== null && "infer" in value && "reference" in value;
+}
