@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { closeSync, existsSync, fsyncSync, openSync, readdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { setImmediate } from "node:timers/promises";
 import { ConfigError, DataError, PlinthError } from "../core/errors.ts";
 import {
   CORPUS_FORMAT,
@@ -10,56 +9,24 @@ import {
   openCorpus,
   readManifest,
   type SourceManifest,
-  type SplitManifest,
 } from "./corpus.ts";
 import { replaceDirectory } from "./replace-directory.ts";
-import { ShardWriter, writeFully } from "./shard-writer.ts";
-import { type SplitName, type SplitOptions, SplitReader, type SplitText } from "./split-reader.ts";
+import { writeFully } from "./shard-writer.ts";
+import { type SplitOptions, SplitReader } from "./split-reader.ts";
 import { tokenWidth } from "./token-file.ts";
+import { type TokeniseOptions, writeShards } from "./tokenise.ts";
 
-/** What preparing needs of a tokenizer; every codec's tokenizer has it. */
-export interface CorpusTokenizer {
-  readonly vocabularySize: number;
-  /** Written between documents. */
-  readonly endOfTextId: number;
-  encode(text: string): Uint32Array;
-  /** Changes whenever any text could encode differently. */
-  hash(): string;
-}
-
-/** How far preparing has come. */
-export interface PrepareProgress {
-  /** UTF-8 bytes tokenised; `totalBytes` is the size of the files, which JSON rows exceed a little. */
-  readonly bytes: number;
-  readonly totalBytes: number;
-  readonly documents: number;
-  readonly tokens: number;
-}
-
-export interface PrepareOptions extends SplitOptions {
-  readonly tokenizer: CorpusTokenizer;
+export interface PrepareOptions extends SplitOptions, Omit<TokeniseOptions, "tokensPerShard"> {
   /** Becomes the corpus directory; left out when met in a source folder. */
   readonly outDir: string;
   /** Default 2^26: files of at most 128 or 256 MiB. */
   readonly tokensPerShard?: number;
-  readonly onProgress?: (progress: PrepareProgress) => void;
-  readonly signal?: AbortSignal;
 }
 
 /** The manifest, and whether an earlier corpus of the same specification was found and kept. */
 export interface PreparedCorpus extends CorpusManifest {
   readonly reused: boolean;
 }
-
-interface Side {
-  documents: number;
-  bytes: number;
-  characters: number;
-  readonly writer: ShardWriter;
-}
-
-/** How long tokenising may hold the event loop before others get a turn; one document is never interrupted. */
-const TURN_MS = 30;
 
 /**
  * Tokenises sources once, into a directory of shards with a manifest, `<|endoftext|>` between documents.
@@ -84,7 +51,7 @@ export async function prepareCorpus(options: PrepareOptions): Promise<PreparedCo
   if (existing) return { ...existing, reused: true };
   assertReplaceable(options.outDir);
   return await replaceDirectory(options.outDir, async (directory) => {
-    const sources = await writeShards(options, tokensPerShard, reader, directory);
+    const sources = await writeShards(reader, options.sources, { ...options, tokensPerShard }, directory);
     assertUsable(options, sources);
     const manifest = toManifest(options, specHash, sources);
     writeManifest(join(directory, MANIFEST_FILE), manifest);
@@ -134,83 +101,6 @@ function assertReplaceable(outDir: string): void {
     got: isDirectory ? "a folder with other things in it" : "a file",
     fix: "Choose another folder.",
   });
-}
-
-async function writeShards(
-  options: PrepareOptions,
-  tokensPerShard: number,
-  reader: SplitReader,
-  directory: string,
-): Promise<SourceManifest[]> {
-  const { vocabularySize } = options.tokenizer;
-  const width = tokenWidth(vocabularySize);
-  const layout = { directory, width, vocabularySize, tokensPerShard };
-  const newSide = (name: string): Side => {
-    const writer = new ShardWriter({ ...layout, name });
-    return { documents: 0, bytes: 0, characters: 0, writer };
-  };
-  const sides = options.sources.map((_, index) => ({
-    train: newSide(`source-${index}-train`),
-    validation: newSide(`source-${index}-validation`),
-  }));
-  try {
-    await tokenise(options, reader, sides);
-    return options.sources.map(({ paths, weight, textField }, index) => {
-      const { train, validation } = sides[index]!;
-      const ends = { train: finishSide(train), validation: finishSide(validation) };
-      return { paths, weight, textField, ...reader.tallies[index]!, ...ends };
-    });
-  } finally {
-    for (const { train, validation } of sides) {
-      train.writer.abandon();
-      validation.writer.abandon();
-    }
-  }
-}
-
-async function tokenise(
-  { tokenizer, onProgress, signal }: PrepareOptions,
-  reader: SplitReader,
-  sides: readonly Record<SplitName, Side>[],
-): Promise<void> {
-  const separator = Uint32Array.of(tokenizer.endOfTextId);
-  const totalBytes = reader.files.flat().reduce((sum, file) => sum + file.sizeBytes, 0);
-  const progress = { bytes: 0, totalBytes, documents: 0, tokens: 0 };
-  let turnStart = performance.now();
-  for (const { text, split, sourceIndex, source } of reader.texts()) {
-    const side = sides[sourceIndex]![split];
-    const ids = encode(tokenizer, text, source);
-    if (side.documents > 0) side.writer.write(separator);
-    side.writer.write(ids);
-    const bytes = Buffer.byteLength(text);
-    side.documents++;
-    side.bytes += bytes;
-    side.characters += text.length;
-    progress.bytes += bytes;
-    progress.documents++;
-    progress.tokens += ids.length;
-    if (performance.now() - turnStart < TURN_MS) continue;
-    onProgress?.({ ...progress });
-    await setImmediate();
-    signal?.throwIfAborted();
-    turnStart = performance.now();
-  }
-  onProgress?.({ ...progress });
-}
-
-function encode(tokenizer: CorpusTokenizer, text: string, source: SplitText["source"]): Uint32Array {
-  try {
-    return tokenizer.encode(text);
-  } catch (cause) {
-    if (!(cause instanceof PlinthError)) throw cause;
-    // The tokenizer cannot know which document it was given.
-    throw new DataError({ ...cause.failure, where: `${source}: ${cause.failure.where}` }, { cause });
-  }
-}
-
-function finishSide({ documents, bytes, characters, writer }: Side): SplitManifest {
-  const tokens = writer.numTokens;
-  return { documents, bytes, characters, tokens, shards: writer.finish() };
 }
 
 function assertUsable(

@@ -32,7 +32,7 @@ export async function replaceDirectory<T>(path: string, fill: (partial: string) 
     moveIntoPlace(partial, target);
     return result;
   } catch (cause) {
-    rmSync(partial, { recursive: true, force: true });
+    if (existsSync(partial)) rmSync(partial, { recursive: true, force: true });
     throw toEnvironmentError(path, cause);
   }
 }
@@ -67,7 +67,12 @@ function moveIntoPlace(partial: string, target: string): void {
   // A full directory cannot be renamed over, so the old one steps aside first, under a name that is cleaned up.
   const old = existsSync(target) ? partialName(target) : undefined;
   if (old) renameSync(target, old);
-  renameSync(partial, target);
+  try {
+    renameSync(partial, target);
+  } catch (cause) {
+    if (old) renameSync(old, target);
+    throw cause;
+  }
   syncDirectory(dirname(target));
   if (old) rmSync(old, { recursive: true, force: true });
 }

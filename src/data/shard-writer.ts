@@ -22,13 +22,23 @@ export interface ShardLayout {
   readonly tokensPerShard: number;
 }
 
+interface OpenShard {
+  readonly file: string;
+  readonly descriptor: number;
+  readonly hash: Hash;
+  tokens: number;
+}
+
+/** Tokens gathered before they are written, so that short documents do not cost a system call each. */
+const BUFFER_TOKENS = 64 * 1024;
+
 /** Appends token ids to numbered shard files of bounded size, hashing as it writes. */
 export class ShardWriter {
   readonly #layout: ShardLayout;
   readonly #shards: ShardManifest[] = [];
-  #open:
-    | { readonly file: string; readonly descriptor: number; readonly hash: Hash; tokens: number }
-    | undefined;
+  readonly #buffer = new Uint32Array(BUFFER_TOKENS);
+  #buffered = 0;
+  #open: OpenShard | undefined;
   #numTokens = 0;
 
   constructor(layout: ShardLayout) {
@@ -39,24 +49,21 @@ export class ShardWriter {
     return this.#numTokens;
   }
 
-  /** @throws {DataError} if an id is outside the vocabulary. */
+  /** @throws {DataError} if an id is outside the vocabulary; it may be noticed by a later call. */
   write(ids: Uint32Array): void {
-    const { width, vocabularySize, tokensPerShard } = this.#layout;
     for (let offset = 0; offset < ids.length; ) {
-      this.#open ??= this.#openShard();
-      const count = Math.min(ids.length - offset, tokensPerShard - this.#open.tokens);
-      const bytes = packTokens(ids.subarray(offset, offset + count), width, vocabularySize);
-      writeFully(this.#open.descriptor, bytes);
-      this.#open.hash.update(bytes);
-      this.#open.tokens += count;
-      this.#numTokens += count;
-      offset += count;
-      if (this.#open.tokens === tokensPerShard) this.#closeShard();
+      const part = ids.subarray(offset, offset + BUFFER_TOKENS - this.#buffered);
+      this.#buffer.set(part, this.#buffered);
+      this.#buffered += part.length;
+      offset += part.length;
+      if (this.#buffered === BUFFER_TOKENS) this.#flush();
     }
+    this.#numTokens += ids.length;
   }
 
-  /** Syncs the last shard and returns the record of all. */
+  /** Writes and syncs what is left and returns the record of all shards. */
   finish(): ShardManifest[] {
+    this.#flush();
     this.#closeShard();
     return this.#shards;
   }
@@ -67,7 +74,22 @@ export class ShardWriter {
     this.#open = undefined;
   }
 
-  #openShard() {
+  #flush(): void {
+    const { width, vocabularySize, tokensPerShard } = this.#layout;
+    for (let offset = 0; offset < this.#buffered; ) {
+      this.#open ??= this.#openShard();
+      const count = Math.min(this.#buffered - offset, tokensPerShard - this.#open.tokens);
+      const bytes = packTokens(this.#buffer.subarray(offset, offset + count), width, vocabularySize);
+      writeFully(this.#open.descriptor, bytes);
+      this.#open.hash.update(bytes);
+      this.#open.tokens += count;
+      offset += count;
+      if (this.#open.tokens === tokensPerShard) this.#closeShard();
+    }
+    this.#buffered = 0;
+  }
+
+  #openShard(): OpenShard {
     const { directory, name } = this.#layout;
     const file = `${name}-${String(this.#shards.length).padStart(5, "0")}.bin`;
     return { file, descriptor: openSync(join(directory, file), "wx"), hash: createHash("sha256"), tokens: 0 };

@@ -1,15 +1,8 @@
 import { createHash } from "node:crypto";
 import { ConfigError } from "../core/errors.ts";
 import { ContentSet, hashContent } from "./deduplicate.ts";
-import {
-  checkSource,
-  type Document,
-  listFiles,
-  readFileDocuments,
-  type SkipListener,
-  type SourceFile,
-  type SourceSpec,
-} from "./sources.ts";
+import { listFiles, type SkipListener, type SourceFile } from "./list-files.ts";
+import { checkSource, type Document, readFileDocuments, type SourceSpec } from "./sources.ts";
 import { wholeCharacter } from "./text-file.ts";
 
 export type SplitName = "train" | "validation";
