@@ -50,7 +50,7 @@ export function streamSafetensors(
   try {
     writer.write(header);
     for (const [name, tensor] of ordered)
-      writer.write(bytesOf(`${path}, tensor ${describeJson(name)}`, tensor));
+      writer.write(bytesOf(`${where}, tensor ${describeJson(name)}`, tensor));
     return writer.finish();
   } finally {
     writer.close();
@@ -65,7 +65,7 @@ function inFileOrder(where: string, tensors: Iterable<NamedTensor>): readonly Na
     requireText(`${where}, tensor name`, name);
     if (names.has(name) || name === METADATA_KEY) {
       throw new FormatError({
-        where: where,
+        where,
         expected: "tensor names that are unique and not reserved",
         got: `${describeJson(name)}${names.has(name) ? " again" : ""}`,
       });
@@ -100,7 +100,7 @@ function encodeHeader(
   const length = Math.ceil(text.length / 8) * 8;
   if (length > MAX_HEADER_BYTES) {
     const expected = `a header of at most ${MAX_HEADER_BYTES} bytes`;
-    throw new FormatError({ where: where, expected, got: `${length} for ${tensors.length} tensors` });
+    throw new FormatError({ where, expected, got: `${length} for ${tensors.length} tensors` });
   }
   const header = new Uint8Array(PREFIX_BYTES + length).fill(0x20);
   new DataView(header.buffer).setBigUint64(0, BigInt(length), true);
