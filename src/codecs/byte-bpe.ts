@@ -1,6 +1,7 @@
 import { FormatError } from "../core/errors.ts";
 import { type MergeRule, MergeRules } from "./bpe-merge.ts";
 import { alphabetToBytes, BYTE_TO_CHAR } from "./byte-alphabet.ts";
+import { PairTable } from "./pair-table.ts";
 import { PreTokenCache } from "./pre-token-cache.ts";
 import { preTokenEnd } from "./pre-tokenizer.ts";
 import { TokenBytes } from "./token-bytes.ts";
@@ -129,32 +130,28 @@ function grown(ids: Uint32Array<ArrayBuffer>, needed: number): Uint32Array<Array
 
 /** @throws {FormatError} on a merge that is malformed, given twice, or that names an unknown token. */
 function readMerges(merges: readonly unknown[], list: TokenList, where: string): MergeRule[] {
-  const seen = new Set<string>();
+  const seen = new PairTable(merges.length);
   return merges.map((merge, rank) => {
-    const at = `${where} model.merges[${rank}]`;
-    const [left, right] = splitMerge(merge, at);
-    const key = `${left} ${right}`;
-    if (seen.has(key)) throw new FormatError({ where: at, expected: "each pair once", got: describe(merge) });
-    seen.add(key);
-    const [leftId, rightId, result] = [left, right, left + right].map((text) => mergeToken(list, text, at));
-    return { left: leftId!, right: rightId!, result: result! };
+    const fail = (expected: string, got: unknown): never => {
+      throw new FormatError({ where: `${where} model.merges[${rank}]`, expected, got: describe(got) });
+    };
+    const idOf = (text: string): number => {
+      const id = list.ids.get(text);
+      if (id === undefined) return fail("tokens of the vocabulary", text);
+      return list.specialIds.has(id) ? fail("tokens that are not special", text) : id;
+    };
+    const parts: readonly unknown[] = typeof merge === "string" ? merge.split(" ") : asArray(merge);
+    const [left, right] = parts;
+    if (parts.length !== 2 || typeof left !== "string" || typeof right !== "string") {
+      return fail('a pair of tokens, "a b" or ["a", "b"]', merge);
+    }
+    const rule = { left: idOf(left), right: idOf(right), result: idOf(left + right) };
+    if (seen.get(rule.left, rule.right) >= 0) return fail("each pair once", merge);
+    seen.set(rule.left, rule.right, rank);
+    return rule;
   });
 }
 
-function splitMerge(merge: unknown, where: string): readonly [string, string] {
-  const parts: readonly unknown[] = typeof merge === "string" ? merge.split(" ") : requireArray(merge, where);
-  const [left, right] = parts;
-  if (parts.length === 2 && typeof left === "string" && typeof right === "string") return [left, right];
-  throw new FormatError({ where, expected: 'a pair of tokens, "a b" or ["a", "b"]', got: describe(merge) });
-}
-
-function mergeToken({ ids, specialIds }: TokenList, text: string, where: string): number {
-  const id = ids.get(text);
-  if (id === undefined) {
-    throw new FormatError({ where, expected: "tokens of the vocabulary", got: describe(text) });
-  }
-  if (specialIds.has(id)) {
-    throw new FormatError({ where, expected: "ordinary tokens", got: `the special ${describe(text)}` });
-  }
-  return id;
+function asArray(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
 }

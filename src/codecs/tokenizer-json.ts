@@ -109,8 +109,10 @@ export function describe(value: unknown): string {
 export function readTokens(json: TokenizerJson, where: string): TokenList {
   const ids = new Map<string, number>();
   const owners = new Map<number, string>();
-  for (const [text, id] of Object.entries(requireObject(json.model.vocab, `${where} model.vocab`))) {
-    assign(ids, owners, text, id, `${where} model.vocab`);
+  const vocabularyWhere = `${where} model.vocab`;
+  const vocabulary = requireObject(json.model.vocab, vocabularyWhere);
+  for (const text of Object.keys(vocabulary)) {
+    assign(ids, owners, text, vocabulary[text], vocabularyWhere);
   }
   const specialIds = new Set<number>();
   for (const [i, entry] of requireArray(json.added_tokens, `${where} added_tokens`).entries()) {
@@ -122,7 +124,7 @@ export function readTokens(json: TokenizerJson, where: string): TokenList {
     const text = owners.get(id);
     if (text !== undefined) return text;
     const expected = `a token for every id below ${owners.size}`;
-    throw new FormatError({ where: `${where} model.vocab`, expected, got: `none for id ${id}` });
+    throw new FormatError({ where: vocabularyWhere, expected, got: `none for id ${id}` });
   });
   return { texts, ids, specialIds, endOfTextId };
 }
@@ -142,8 +144,9 @@ export function hashJson(json: unknown): string {
 function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
   if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
-  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${canonicalJson(item)}`).join(",")}}`;
+  const object = value as JsonObject;
+  const keys = Object.keys(object).sort();
+  return `{${keys.map((key) => `${JSON.stringify(key)}:${canonicalJson(object[key])}`).join(",")}}`;
 }
 
 function assign(
