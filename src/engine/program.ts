@@ -1,10 +1,10 @@
 import { allocate, type DType, type HostTensor, numElements, viewAs } from "../core/dtype.ts";
 import { EnvironmentError, ShapeError } from "../core/errors.ts";
-import { suggest } from "../core/nearest.ts";
 import { showShape } from "../core/shape.ts";
 import type { TensorSpec } from "../tensor/op.ts";
 import { ONNX_TYPE } from "../tensor/ops/compare.ts";
 import type { Engine } from "./engine.ts";
+import { Binding } from "./binding.ts";
 import type { LoweredGraph } from "./lower.ts";
 import type { OrtLibrary, Pointer } from "./ort-library.ts";
 
@@ -38,8 +38,8 @@ export class Program {
   readonly #memory: Pointer;
   readonly #session: Pointer;
   readonly #runOptions: Pointer;
-  readonly #inputSlots: Slots;
-  readonly #outputSlots: Slots;
+  readonly #bindings: Binding[] = [];
+  readonly #binding: Binding;
   readonly #constants: readonly Pointer[];
   readonly #profiles: boolean;
   #running: Promise<unknown> = Promise.resolve();
@@ -53,8 +53,7 @@ export class Program {
     this.outputs = graph.outputs;
     this.#library = engine.library;
     this.#memory = engine.memory;
-    this.#inputSlots = new Slots(engine.library, [...this.inputs.keys()]);
-    this.#outputSlots = new Slots(engine.library, [...this.outputs.keys()]);
+    this.#binding = this.newBinding();
     this.#profiles = options.profilePrefix !== undefined;
     const sessionOptions = this.#library.call("createSessionOptions");
     this.#library.call("disablePerSessionThreads", sessionOptions);
@@ -87,16 +86,20 @@ export class Program {
   /** Keeps the memory behind constants alive as long as the program. */
   readonly #kept: HostTensor[] = [];
 
+  /** Another set of bound tensors for this program, for work that alternates between several. */
+  newBinding(): Binding {
+    const binding = new Binding(this.#library, this, (name, tensor, spec) => this.#wrap(name, tensor, spec));
+    this.#bindings.push(binding);
+    return binding;
+  }
+
   /**
    * Fixes the memory of an input or output for all following runs.
    *
    * @throws {ShapeError} if the name is unknown or shape or dtype do not fit.
    */
   bind(name: string, tensor: HostTensor): void {
-    const isInput = this.inputs.has(name);
-    const spec = this.inputs.get(name) ?? this.outputs.get(name);
-    if (!spec) throw this.#unknown(name);
-    (isInput ? this.#inputSlots : this.#outputSlots).bind(name, this.#wrap(name, tensor, spec), tensor);
+    this.#binding.bind(name, tensor);
   }
 
   /**
@@ -105,14 +108,14 @@ export class Program {
    * @returns the outputs that are not bound, in new memory
    * @throws {ShapeError} if an input is missing, unknown or of another shape or dtype
    */
-  run(feeds: Feeds = {}): Promise<Record<string, HostTensor>> {
+  run(feeds: Feeds = {}, binding: Binding = this.#binding): Promise<Record<string, HostTensor>> {
     const result = this.#running.then(async () => {
-      const call = this.#prepare(feeds);
+      const call = this.#prepare(feeds, binding);
       try {
         await this.#library.callAsync("run", ...call);
-        return this.#collect();
+        return this.#collect(binding);
       } finally {
-        this.#finish();
+        this.#finish(binding);
       }
     });
     this.#running = result.catch(() => {});
@@ -120,13 +123,13 @@ export class Program {
   }
 
   /** Runs on this thread and returns when done: least overhead, for small programs called in a loop. */
-  runSync(feeds: Feeds = {}): Record<string, HostTensor> {
-    const call = this.#prepare(feeds);
+  runSync(feeds: Feeds = {}, binding: Binding = this.#binding): Record<string, HostTensor> {
+    const call = this.#prepare(feeds, binding);
     try {
       this.#library.call("run", ...call);
-      return this.#collect();
+      return this.#collect(binding);
     } finally {
-      this.#finish();
+      this.#finish(binding);
     }
   }
 
@@ -141,46 +144,51 @@ export class Program {
     }
     this.#library.call("releaseSession", this.#session);
     this.#library.call("releaseRunOptions", this.#runOptions);
-    for (const value of [...this.#constants, ...this.#inputSlots.bound(), ...this.#outputSlots.bound()]) {
+    for (const value of [...this.#constants, ...this.#bindings.flatMap((binding) => binding.bound())]) {
       this.#library.call("releaseValue", value);
     }
     return profile;
   }
 
-  #prepare(feeds: Feeds): Pointer[] {
+  #prepare(feeds: Feeds, binding: Binding): Pointer[] {
     if (this.#isDisposed || this.#isBusy) {
       const got = this.#isDisposed ? "a disposed one" : "one that is running";
       throw new EnvironmentError({ where: `program ${this.name}`, expected: "an idle program", got });
     }
-    for (const [name, tensor] of Object.entries(feeds)) {
-      const spec = this.inputs.get(name);
-      if (!spec) throw this.#unknown(name);
-      this.#inputSlots.feed(name, this.#wrap(name, tensor, spec));
-    }
-    const missing = this.#inputSlots.missing();
-    if (missing.length > 0) {
-      this.#inputSlots.clear();
-      throw new ShapeError({
-        where: `program ${this.name}`,
-        expected: `values for all inputs`,
-        got: `none for ${missing.join(", ")}`,
-      });
+    const { inputs, outputs } = binding;
+    try {
+      for (const [name, tensor] of Object.entries(feeds)) binding.feed(name, tensor);
+      const missing = inputs.missing();
+      if (missing.length > 0) {
+        const where = `program ${this.name}`;
+        throw new ShapeError({ where, expected: "values for all inputs", got: `none for ${missing.join(", ")}` });
+      }
+    } catch (error) {
+      inputs.clear();
+      throw error;
     }
     this.#isBusy = true;
-    const { names, values, count } = this.#inputSlots;
-    const { names: outNames, values: outValues, count: outCount } = this.#outputSlots;
-    return [this.#session, this.#runOptions, names, values, count, outNames, outCount, outValues];
+    return [
+      this.#session,
+      this.#runOptions,
+      inputs.names,
+      inputs.values,
+      inputs.count,
+      outputs.names,
+      outputs.count,
+      outputs.values,
+    ];
   }
 
-  #collect(): Record<string, HostTensor> {
+  #collect({ outputs }: Binding): Record<string, HostTensor> {
     const results: Record<string, HostTensor> = {};
-    for (const [name, value] of this.#outputSlots.fresh()) results[name] = this.#copyOut(value);
+    for (const [name, value] of outputs.fresh()) results[name] = this.#copyOut(value);
     return results;
   }
 
-  #finish(): void {
-    this.#inputSlots.clear();
-    this.#outputSlots.clear();
+  #finish({ inputs, outputs }: Binding): void {
+    inputs.clear();
+    outputs.clear();
     this.#isBusy = false;
   }
 
@@ -227,87 +235,5 @@ export class Program {
       (data as Float32Array).set(viewAs(dtype, native, 0, data.length) as Float32Array);
     }
     return { dtype, shape, data };
-  }
-
-  #unknown(name: string): ShapeError {
-    const known = [...this.inputs.keys(), ...this.outputs.keys()];
-    return new ShapeError({
-      where: `program ${this.name}`,
-      expected: "the name of an input or output",
-      got: `"${name}"`,
-      fix: suggest(name, known),
-    });
-  }
-}
-
-/** The parallel arrays of names and values that a run takes, in native form. */
-class Slots {
-  readonly #names: readonly string[];
-  readonly #pointers: BigUint64Array;
-  readonly #library: OrtLibrary;
-  readonly #bound = new Map<number, { readonly value: Pointer; readonly tensor: HostTensor }>();
-  /** Referenced so that the native side's addresses stay valid. */
-  readonly #strings: readonly Uint8Array[];
-  readonly #namePointers: BigUint64Array;
-
-  constructor(library: OrtLibrary, names: readonly string[]) {
-    this.#library = library;
-    this.#names = names;
-    this.#strings = names.map((name) => new TextEncoder().encode(`${name}\0`));
-    this.#namePointers = BigUint64Array.from([...this.#strings.map((text) => library.addressOf(text)), 0n]);
-    this.#pointers = new BigUint64Array(names.length + 1);
-  }
-
-  get names(): Pointer {
-    return this.#library.addressOf(this.#namePointers);
-  }
-
-  get values(): Pointer {
-    return this.#library.addressOf(this.#pointers);
-  }
-
-  get count(): Pointer {
-    return BigInt(this.#names.length);
-  }
-
-  bind(name: string, value: Pointer, tensor: HostTensor): void {
-    const slot = this.#names.indexOf(name);
-    const before = this.#bound.get(slot);
-    if (before) this.#library.call("releaseValue", before.value);
-    this.#bound.set(slot, { value, tensor });
-    this.#pointers[slot] = value;
-  }
-
-  feed(name: string, value: Pointer): void {
-    const slot = this.#names.indexOf(name);
-    if (this.#pointers[slot] !== 0n && this.#pointers[slot] !== this.#bound.get(slot)?.value) {
-      this.#library.call("releaseValue", this.#pointers[slot]!);
-    }
-    this.#pointers[slot] = value;
-  }
-
-  missing(): string[] {
-    return this.#names.filter((_, slot) => this.#pointers[slot] === 0n);
-  }
-
-  /** Values that the runtime allocated in this run. */
-  fresh(): [string, Pointer][] {
-    return this.#names.flatMap((name, slot) => {
-      return this.#bound.has(slot) ? [] : [[name, this.#pointers[slot]!] as [string, Pointer]];
-    });
-  }
-
-  /** Releases everything that is not bound and puts the bound values back in place. */
-  clear(): void {
-    this.#names.forEach((_, slot) => {
-      const kept = this.#bound.get(slot)?.value ?? 0n;
-      const current = this.#pointers[slot]!;
-      if (current !== kept && current !== 0n) this.#library.call("releaseValue", current);
-      this.#pointers[slot] = kept;
-    });
-  }
-
-  bound(): Pointer[] {
-    return [...this.#bound.values()].map(({ value }) => value);
   }
 }
