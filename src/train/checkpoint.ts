@@ -119,7 +119,13 @@ export class CheckpointStore {
         return files[STATE_FILE].sizeBytes + files[TENSORS_FILE].sizeBytes + manifest.sizeBytes;
       });
     });
-    this.#prune(step);
+    try {
+      this.#prune(step);
+    } catch (error) {
+      // The new checkpoint is durable by now: failing to clear away old ones is not failing to save.
+      if (!(error instanceof EnvironmentError)) throw error;
+      this.#notice(error.message);
+    }
     return { path, saveMs: performance.now() - started, bytes };
   }
 
@@ -175,7 +181,6 @@ export class CheckpointStore {
     }
   }
 
-  /** The new checkpoint is durable by now, so a failure to clear away old ones is not a failure to save. */
   #prune(newest: number): void {
     const others = this.list().filter(({ step }) => step !== newest);
     const later = others.filter(({ step }) => step > newest);
@@ -183,12 +188,7 @@ export class CheckpointStore {
     const surplus = earlier.slice(0, Math.max(0, earlier.length - (this.#keep - 1)));
     for (const { step, path } of [...surplus, ...later]) {
       if (step > newest) this.#notice(`removing checkpoint ${path}: the run went on from before it`);
-      try {
-        discard(path);
-      } catch (error) {
-        if (!isSystemError(error)) throw error;
-        this.#notice(`could not remove checkpoint ${path}: ${describeSystemError(error)}`);
-      }
+      withSystemErrors(path, "an old checkpoint that can be removed", () => discard(path));
     }
   }
 
