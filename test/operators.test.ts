@@ -94,7 +94,7 @@ describe.each(OPS.map((op) => [op.name, op] as const))("%s", (_, op) => {
     const analytic = interpret(gradients(loss!, wrt), byName(drawn.values));
     const real = drawn.values.flatMap((_, i) => (drawn.isReal[i] ? [i] : []));
     real.forEach((which, i) => {
-      expectClose(analytic[i]!, numericGradient(loss, drawn.values, which), ABSOLUTE, RELATIVE);
+      expectClose(analytic[i]!, numericGradient(loss!, drawn.values, which), ABSOLUTE, RELATIVE);
     });
   });
 

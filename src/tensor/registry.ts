@@ -1,20 +1,27 @@
 import type { Op } from "./op.ts";
 import * as activation from "./ops/activation.ts";
 import * as attention from "./ops/attention.ts";
+import * as cachedAttention from "./ops/cached-attention.ts";
 import * as compare from "./ops/compare.ts";
+import * as convolution from "./ops/convolution.ts";
 import * as elementwise from "./ops/elementwise.ts";
+import * as groupNorm from "./ops/group-norm.ts";
 import * as indexing from "./ops/indexing.ts";
 import * as layout from "./ops/layout.ts";
 import * as loss from "./ops/loss.ts";
 import * as matmul from "./ops/matmul.ts";
 import * as normalize from "./ops/normalize.ts";
+import * as pool from "./ops/pool.ts";
 import * as reduce from "./ops/reduce.ts";
+import * as rotary from "./ops/rotary.ts";
 import * as softmax from "./ops/softmax.ts";
+import * as topK from "./ops/top-k.ts";
 
 const MODULES: readonly object[] = [
   activation,
   attention,
   compare,
+  convolution,
   elementwise,
   indexing,
   layout,
@@ -22,6 +29,11 @@ const MODULES: readonly object[] = [
   matmul,
   normalize,
   reduce,
+  cachedAttention,
+  groupNorm,
+  pool,
+  rotary,
+  topK,
   softmax,
 ];
 

@@ -4,15 +4,27 @@ import { type Dim, normalizeAxis, type Shape, sameShape, showShape } from "../co
 import type { Op, TensorSpec } from "./op.ts";
 import * as activation from "./ops/activation.ts";
 import { type AttentionAttributes, attention } from "./ops/attention.ts";
+import { type CachedAttentionAttributes, cachedAttention } from "./ops/cached-attention.ts";
 import * as compare from "./ops/compare.ts";
+import {
+  type ConvolutionOptions,
+  type ConvolutionTransposeOptions,
+  convolution,
+  convolutionAttributes,
+  convolutionTranspose,
+} from "./ops/convolution.ts";
 import * as elementwise from "./ops/elementwise.ts";
+import { groupNorm } from "./ops/group-norm.ts";
 import * as indexing from "./ops/indexing.ts";
 import * as layout from "./ops/layout.ts";
 import { type CrossEntropyAttributes, crossEntropy } from "./ops/loss.ts";
 import { linear, type MatmulAttributes, matmul } from "./ops/matmul.ts";
 import { layerNorm, rmsNorm } from "./ops/normalize.ts";
+import { averagePool, maxPool, type PoolOptions, poolAttributes } from "./ops/pool.ts";
 import { argmax, max, normalizeAxes, sum } from "./ops/reduce.ts";
+import { type RotaryAttributes, rotary } from "./ops/rotary.ts";
 import { logSoftmax, softmax } from "./ops/softmax.ts";
+import { topK } from "./ops/top-k.ts";
 
 /** Where a tensor that no operator made comes from. */
 export type Leaf =
@@ -255,6 +267,26 @@ export class Tensor {
     const normal = normalizeAxis(axis, this.shape.length, "concat");
     return apply(layout.concat, [this, ...others], { axis: normal })[0]!;
   }
+  /** Without an axis of size 1. */
+  squeeze(axis: number): Tensor {
+    const normal = normalizeAxis(axis, this.shape.length, "squeeze");
+    if (this.shape[normal] !== 1) {
+      const expected = `size 1 on axis ${axis}`;
+      throw new ShapeError({ where: "squeeze", expected, got: showShape(this.shape) });
+    }
+    return this.reshape(this.shape.toSpliced(normal, 1));
+  }
+  /** With a new axis of size 1, which will be at that place of the result. */
+  unsqueeze(axis: number): Tensor {
+    return this.reshape(this.shape.toSpliced(normalizeAxis(axis, this.shape.length + 1, "unsqueeze"), 0, 1));
+  }
+  /** Tensors of one shape side by side along a new axis. */
+  stack(others: readonly Tensor[], axis: number): Tensor {
+    return this.unsqueeze(axis).concat(
+      others.map((other) => other.unsqueeze(axis)),
+      axis,
+    );
+  }
   split(sizes: readonly number[], axis: number): readonly Tensor[] {
     const normal = normalizeAxis(axis, this.shape.length, "split");
     return sizes.length === 1 && sizes[0] === this.shape[normal]
@@ -277,6 +309,11 @@ export class Tensor {
   }
   scatterAddAlongLast(indices: Tensor, updates: Tensor): Tensor {
     return apply(indexing.scatterAddAlongLast, [this, indices, updates], {})[0]!;
+  }
+  /** The `count` largest elements of the last axis, in falling order, and their int64 indices. */
+  topK(count: number): { readonly values: Tensor; readonly indices: Tensor } {
+    const [values, indices] = apply(topK, [this], { count });
+    return { values: values!, indices: indices! };
   }
   oneHot(depth: number): Tensor {
     return apply(indexing.oneHot, [this], { depth })[0]!;
@@ -304,6 +341,56 @@ export class Tensor {
   attention(key: Tensor, value: Tensor, attributes: AttentionAttributes, mask?: Tensor): Tensor {
     return apply(attention, mask ? [this, key, value, mask] : [this, key, value], attributes)[0]!;
   }
+  /** With this tensor as queries `(B, T, H·D)`: causal attention over a cache that the new tokens extend. */
+  cachedAttention(cache: CachedInputs, attributes: CachedAttentionAttributes): CachedResults {
+    const { key, value, pastKey, pastValue, lengths, totalLength } = cache;
+    const inputs = [this, key, value, pastKey, pastValue, lengths, totalLength];
+    const [result, presentKey, presentValue] = apply(cachedAttention, inputs, attributes);
+    return { result: result!, presentKey: presentKey!, presentValue: presentValue! };
+  }
+  /** With this tensor `(B, H, T, D)`: turned by tables `(M, R/2)`, at `positions` `(B, T)` or 0, 1, 2 … */
+  rotary(cos: Tensor, sin: Tensor, attributes: RotaryAttributes, positions?: Tensor): Tensor {
+    return apply(rotary, positions ? [this, cos, sin, positions] : [this, cos, sin], attributes)[0]!;
+  }
+
+  // Images (B, C, L) and (B, C, H, W).
+
+  /** With this tensor `(B, C, L)`: weight `(O, C/groups, K)`, bias `(O)`. */
+  convolution(weight: Tensor, bias?: Tensor, options: ConvolutionOptions = {}): Tensor {
+    const attributes = convolutionAttributes(this.shape.length - 2, options);
+    return apply(convolution, bias ? [this, weight, bias] : [this, weight], attributes)[0]!;
+  }
+  /** With this tensor `(B, C, L)`: weight `(C, O/groups, K)`, bias `(O)`. */
+  convolutionTranspose(weight: Tensor, bias?: Tensor, options: ConvolutionTransposeOptions = {}): Tensor {
+    const outputPadding = options.outputPadding ?? this.shape.slice(2).map(() => 0);
+    const attributes = { ...convolutionAttributes(this.shape.length - 2, options), outputPadding };
+    return apply(convolutionTranspose, bias ? [this, weight, bias] : [this, weight], attributes)[0]!;
+  }
+  /** Largest element of each window. */
+  maxPool(options: PoolOptions): Tensor {
+    return apply(maxPool, [this], poolAttributes(this.shape.length - 2, options))[0]!;
+  }
+  /** Mean of each window; padding counts only with `countPadding`. */
+  averagePool({
+    countPadding = false,
+    ...options
+  }: PoolOptions & { readonly countPadding?: boolean }): Tensor {
+    const attributes = poolAttributes(this.shape.length - 2, options);
+    return apply(averagePool, [this], { ...attributes, countPadding })[0]!;
+  }
+  /** Every element `factor` times along each spatial axis (nearest neighbour). */
+  upsample(factor: number): Tensor {
+    const [batch, numChannels, ...sizes] = this.shape as [number, number, ...number[]];
+    const apart = sizes.flatMap((size) => [size, 1]);
+    const repeated = sizes.flatMap((size) => [size, factor]);
+    return this.reshape([batch, numChannels, ...apart])
+      .broadcastTo([batch, numChannels, ...repeated])
+      .reshape([batch, numChannels, ...sizes.map((size) => size * factor)]);
+  }
+  /** With this tensor `(B, C, …)`: normalised over each group of channels and all places; weight and bias `(C)`. */
+  groupNorm(weight: Tensor, bias: Tensor, groups: number, epsilon: number): Tensor {
+    return apply(groupNorm, [this, weight, bias], { groups, epsilon })[0]!;
+  }
 
   #binary(op: Op, other: Tensor | number): Tensor {
     return apply(op, [this, typeof other === "number" ? this.scalar(other) : other], {})[0]!;
@@ -311,6 +398,22 @@ export class Tensor {
   #unary(op: Op): Tensor {
     return apply(op, [this], {})[0]!;
   }
+}
+
+/** What cached attention takes besides the queries; see the operator for the shapes. */
+export interface CachedInputs {
+  readonly key: Tensor;
+  readonly value: Tensor;
+  readonly pastKey: Tensor;
+  readonly pastValue: Tensor;
+  readonly lengths: Tensor;
+  readonly totalLength: Tensor;
+}
+
+export interface CachedResults {
+  readonly result: Tensor;
+  readonly presentKey: Tensor;
+  readonly presentValue: Tensor;
 }
 
 /** Applies an operator: checks shapes now, computes later. Returns all outputs. */
