@@ -1,0 +1,62 @@
+import type { EndEvent, StartEvent, StepEvent, ValidationEvent } from "../events.ts";
+import type { TimedEvent } from "../metrics-log.ts";
+
+/** What the events of a run add up to. */
+export interface RunSummary {
+  readonly start: StartEvent | undefined;
+  readonly end: EndEvent | undefined;
+  readonly steps: readonly StepEvent[];
+  readonly validations: readonly ValidationEvent[];
+  /** The lowest loss. */
+  readonly best: ValidationEvent | undefined;
+  readonly lastStep: number;
+  readonly numTokens: number;
+  readonly totalFlops: number;
+  /** From the first event to the last, without the time between a process's end and the next one's start. */
+  readonly seconds: number;
+  /** Validation nats × this = bits per byte; undefined before the first validation. */
+  readonly bitsPerByteFactor: number | undefined;
+}
+
+/** Adds up a run, also one that was resumed: each process begins with a start event. */
+export function summarizeRun(events: readonly TimedEvent[]): RunSummary {
+  const start = findType(events, "start").at(-1);
+  const steps = findType(events, "step");
+  const validations = findType(events, "validation");
+  const best = validations.reduce<ValidationEvent | undefined>(
+    (lowest, one) => (lowest && lowest.lossNats <= one.lossNats ? lowest : one),
+    undefined,
+  );
+  const lastStep = steps.reduce((last, { step }) => Math.max(last, step), 0);
+  const isRunning = events.at(-1)?.type !== "end";
+  return {
+    start,
+    end: isRunning ? undefined : findType(events, "end").at(-1),
+    steps,
+    validations,
+    best,
+    lastStep,
+    numTokens: lastStep * (start?.tokensPerStep ?? 0),
+    totalFlops: lastStep * (start?.flopsPerStep ?? 0),
+    seconds: activeSeconds(events),
+    bitsPerByteFactor: best && best.lossNats > 0 ? best.bitsPerByte / best.lossNats : undefined,
+  };
+}
+
+/** The events of one type, in order. */
+export function findType<T extends TimedEvent["type"]>(
+  events: readonly TimedEvent[],
+  type: T,
+): Extract<TimedEvent, { readonly type: T }>[] {
+  return events.filter((event): event is Extract<TimedEvent, { readonly type: T }> => event.type === type);
+}
+
+function activeSeconds(events: readonly TimedEvent[]): number {
+  let seconds = 0;
+  for (const [i, event] of events.entries()) {
+    const before = events[i - 1];
+    if (before && event.type !== "start")
+      seconds += (Date.parse(event.time) - Date.parse(before.time)) / 1000;
+  }
+  return seconds;
+}
