@@ -8,6 +8,7 @@ import type { Op, Sample } from "../src/tensor/op.ts";
 import { isFloat } from "../src/tensor/ops/compare.ts";
 import { OPS } from "../src/tensor/registry.ts";
 import { constant, type Tensor } from "../src/tensor/tensor.ts";
+import { expectClose } from "./expect-close.ts";
 import { type DrawnSample, drawSample, toHost } from "./op-samples.ts";
 
 // Being registered is being tested: every operator's gradient against finite differences in float64, and the
@@ -40,18 +41,6 @@ function lossOf(op: Op, drawn: DrawnSample, float: "float32" | "float64") {
   const main = op.name === "split" ? outputs : outputs.slice(0, 1);
   const wrt = inputs.filter((_, i) => drawn.isReal[i]);
   return { loss: weighOutputs(main), wrt };
-}
-
-function expectClose(actual: NdArray, expected: NdArray, absolute: number, relative: number): void {
-  expect(actual.shape).toEqual(expected.shape);
-  const scale = expected.data.reduce((peak, value) => Math.max(peak, Math.abs(value)), 0);
-  actual.data.forEach((value, i) => {
-    const bound = absolute + relative * Math.max(Math.abs(expected.data[i]!), 0.1 * scale);
-    expect(
-      Math.abs(value - expected.data[i]!),
-      `element ${i}: ${value} vs ${expected.data[i]}`,
-    ).toBeLessThanOrEqual(bound);
-  });
 }
 
 function numericGradient(loss: Tensor, values: readonly NdArray[], which: number): NdArray {

@@ -7,7 +7,14 @@ export interface Dialect {
 /** ONNX Runtime's CPU provider. */
 export const CPU: Dialect = {
   name: "cpu",
-  extras: new Set(["FusedMatMul", "FastGelu", "QuickGelu", "GroupQueryAttention", "RotaryEmbedding"]),
+  extras: new Set([
+    "FusedMatMul",
+    "FastGelu",
+    "QuickGelu",
+    "GroupQueryAttention",
+    "RotaryEmbedding",
+    "SimplifiedLayerNormalization",
+  ]),
 };
 
 /** Plain ONNX only: what is exported for other tools, and the floor that any new target starts from. */

@@ -40,7 +40,7 @@ export class OnnxModel implements Emitter {
 
   node(type: string, inputs: readonly string[], options: NodeOptions = {}): readonly string[] {
     const { numOutputs = 1, domain = "", attributes = {} } = options;
-    const outputs = Array.from({ length: numOutputs }, () => `t${this.#nextName++}`);
+    const outputs = Array.from({ length: numOutputs }, () => `_t${this.#nextName++}`);
     if (domain) this.#usesMicrosoft = true;
     this.#nodes.push({ type, inputs, outputs, domain, attributes });
     return outputs;
@@ -52,7 +52,7 @@ export class OnnxModel implements Emitter {
     const key = `${tensor.dtype}[${tensor.shape}]${digest}`;
     const known = this.#constants.get(key);
     if (known) return known.name;
-    const name = `c${this.#constants.size}`;
+    const name = `_c${this.#constants.size}`;
     this.#constants.set(key, { name, tensor });
     return name;
   }

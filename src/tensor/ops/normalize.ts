@@ -1,8 +1,9 @@
 import { ShapeError } from "../../core/errors.ts";
 import { type Shape, showShape } from "../../core/shape.ts";
 import { mapLines, type NdArray, ndArray } from "../nd-array.ts";
-import type { Op, TensorSpec } from "../op.ts";
+import type { EmitCall, Op, TensorSpec } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
+import { float32, int64s } from "./constants.ts";
 
 export interface NormAttributes {
   readonly epsilon: number;
@@ -96,11 +97,14 @@ export const rmsNorm: Op<NormAttributes> = {
     const scaled = ndArray(x!.shape, (flat) => x!.data[flat]! * inverse.data[Math.floor(flat / width)]!);
     return [affine(scaled, weight!), inverse];
   },
-  emit: ({ emitter, inputs, attributes }) =>
-    emitter.node("SimplifiedLayerNormalization", inputs, {
+  emit: (call) => {
+    const { emitter, inputs, attributes } = call;
+    if (!emitter.supports("SimplifiedLayerNormalization")) return emitPlainRmsNorm(call);
+    return emitter.node("SimplifiedLayerNormalization", inputs, {
       attributes: { axis: -1n, epsilon: attributes.epsilon },
       numOutputs: 2,
-    }),
+    });
+  },
   gradient: ({ inputs, outputs: [, inverse], gradients: [g] }) => {
     const [x, weight] = inputs as [Tensor, Tensor];
     const width = weight.shape[0] as number;
@@ -116,3 +120,13 @@ export const rmsNorm: Op<NormAttributes> = {
     { shapes: [[1, 5], [5]], attributes: { epsilon: 1e-6 } },
   ],
 };
+
+/** ONNX has had the operator from opset 23 on; many tools read only older ones. */
+function emitPlainRmsNorm({ emitter, inputs: [x, weight], attributes }: EmitCall<NormAttributes>): string[] {
+  const one = (type: string, names: readonly string[]) => emitter.node(type, names)[0]!;
+  const square = one("Mul", [x!, x!]);
+  const meanSquare = one("ReduceMean", [square, int64s(emitter, [-1])]);
+  const root = one("Sqrt", [one("Add", [meanSquare, float32(emitter, attributes.epsilon)])]);
+  const inverse = one("Reciprocal", [root]);
+  return [one("Mul", [one("Mul", [x!, inverse]), weight!]), inverse];
+}
