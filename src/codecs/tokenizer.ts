@@ -135,18 +135,16 @@ export function parseTokenizer(json: unknown, where: string): Tokenizer {
 }
 
 /**
- * Writes `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json`, which Python's
- * `AutoTokenizer.from_pretrained(directory)` reads. Creates the directory if need be.
+ * The files that make a tokenizer part of a model directory, by name: `tokenizer.json`, `tokenizer_config.json` and
+ * `special_tokens_map.json`, which Python's `AutoTokenizer.from_pretrained(directory)` reads.
  *
  * @param options.contextLength longest sequence of the model, in tokens
  * @throws {ConfigError} if the context length is not a positive integer.
  */
-export function saveTokenizer(
-  directory: string,
+export function tokenizerFiles(
   tokenizer: Tokenizer,
-  options: { contextLength: number },
-): void {
-  const { contextLength } = options;
+  { contextLength }: { contextLength: number },
+): Record<string, string> {
   if (!Number.isSafeInteger(contextLength) || contextLength < 1) {
     const got = String(contextLength);
     throw new ConfigError({ where: "contextLength", expected: "an integer ≥ 1", got });
@@ -161,12 +159,23 @@ export function saveTokenizer(
     clean_up_tokenization_spaces: false,
     ...specials,
   };
+  const text = (content: unknown) => `${JSON.stringify(content, null, 2)}\n`;
+  return {
+    "tokenizer.json": text(json),
+    "tokenizer_config.json": text(config),
+    "special_tokens_map.json": text(specials),
+  };
+}
+
+/** Writes {@link tokenizerFiles} into a directory, which is created if need be. */
+export function saveTokenizer(
+  directory: string,
+  tokenizer: Tokenizer,
+  options: { contextLength: number },
+): void {
+  const files = tokenizerFiles(tokenizer, options);
   mkdirSync(directory, { recursive: true });
-  const write = (name: string, content: unknown): void =>
-    writeFileSync(join(directory, name), `${JSON.stringify(content, null, 2)}\n`);
-  write("tokenizer.json", json);
-  write("tokenizer_config.json", config);
-  write("special_tokens_map.json", specials);
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);
 }
 
 function requireCharacters(file: JsonObject, model: JsonObject, where: string): void {

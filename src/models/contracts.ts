@@ -1,15 +1,18 @@
+import type { LayerCaches } from "../nn/causal-attention.ts";
 import type { Parameter } from "../nn/scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
-/** Keys and values of every layer that a decoder has seen so far, as a program takes and returns them. */
-export interface CacheTensors {
-  /** Per layer: `(B, G, capacity, D)`. */
-  readonly keys: readonly Tensor[];
-  readonly values: readonly Tensor[];
-  /** Tokens in sight after this step minus one, per row `(B)`, int32. */
-  readonly lastPosition: Tensor;
-  /** The same plus one, for the longest row: a scalar `(1)`, int32. */
-  readonly totalLength: Tensor;
+/** The sizes of a decoder that everything around it needs. */
+export interface DecoderShape {
+  readonly vocabularySize: number;
+  /** Most tokens the model can look at. */
+  readonly contextLength: number;
+  readonly width: number;
+  readonly numLayers: number;
+  readonly numHeads: number;
+  /** Heads of the cached keys and values. */
+  readonly numKeyValueHeads: number;
+  readonly headSize: number;
 }
 
 /** What one cached step yields: hidden states, and the caches with the new tokens written in. */
@@ -25,18 +28,14 @@ export interface CachedStep {
 export interface CausalLM {
   /** Name of the family in the registry, such as `gpt2`. */
   readonly family: string;
-  readonly vocabularySize: number;
-  readonly contextLength: number;
-  readonly width: number;
-  readonly numLayers: number;
-  /** Heads and width of the cached keys and values. */
-  readonly numKeyValueHeads: number;
-  readonly headSize: number;
+  readonly shape: DecoderShape;
   readonly parameters: readonly Parameter[];
+  /** Parameters that are only looked up, never multiplied with: they cost memory but no arithmetic. */
+  readonly lookupPaths: readonly string[];
   /** Tokens `(B, T)` int32 → hidden states `(B, T, C)`, each from the tokens up to its own. */
   hidden(tokens: Tensor): Tensor;
   /** The same for tokens that continue a cache; positions `(B, T)` int32 are counted from the first token. */
-  hiddenCached(tokens: Tensor, positions: Tensor, cache: CacheTensors): CachedStep;
+  hiddenCached(tokens: Tensor, positions: Tensor, cache: LayerCaches): CachedStep;
   /** Hidden states `(…, C)` → scores of the next token `(…, V)`. */
   logits(hidden: Tensor): Tensor;
 }

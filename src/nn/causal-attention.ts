@@ -1,6 +1,9 @@
-import type { Tensor } from "../tensor/tensor.ts";
+import type { CachedResults, Tensor } from "../tensor/tensor.ts";
 
 // B batch · H query heads · G key/value heads · T tokens · D head width
+
+/** Mixes values by queries and keys: q `(B, T, H·D)`, k and v `(B, T, G·D)` → `(B, T, H·D)`. */
+export type Attend = (q: Tensor, k: Tensor, v: Tensor) => Tensor;
 
 export interface CausalAttentionOptions {
   /** A query sees that many keys, itself included; default: all before it. */
@@ -37,14 +40,55 @@ export function causalAttention(
   return head.concat(rest, 2); // (B, H, T, D)
 }
 
+/** Causal self-attention over whole sequences, heads side by side: the {@link Attend} of training. */
+export function attendCausally(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  numHeads: number,
+  options: CausalAttentionOptions = {},
+): Tensor {
+  const headSize = (q.shape[2] as number) / numHeads;
+  const [queries, keys, values] = [q, k, v].map((x) => splitHeads(x, headSize)) as [Tensor, Tensor, Tensor];
+  return mergeHeads(causalAttention(queries, keys, values, options));
+}
+
+/** Causal self-attention that continues a cache: the {@link Attend} of generation, for one layer. */
+export function attendCached(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  cache: LayerCaches,
+  layer: number,
+  shape: { readonly numHeads: number; readonly numKeyValueHeads: number; readonly headSize: number },
+): CachedResults {
+  const { lengths, totalLength } = cache;
+  const { numHeads, numKeyValueHeads } = shape;
+  return q.cachedAttention(
+    { key: k, value: v, pastKey: cache.keys[layer]!, pastValue: cache.values[layer]!, lengths, totalLength },
+    { numHeads, numKeyValueHeads, scale: 1 / Math.sqrt(shape.headSize) },
+  );
+}
+
+/** Keys and values of every layer that a decoder has seen so far, as a program takes them. */
+export interface LayerCaches {
+  /** Per layer: `(B, G, capacity, D)`. */
+  readonly keys: readonly Tensor[];
+  readonly values: readonly Tensor[];
+  /** Tokens in sight of each row's last one, minus one: int32 `(B)`. */
+  readonly lengths: Tensor;
+  /** The largest of `lengths`, plus one: int32 `(1)`. */
+  readonly totalLength: Tensor;
+}
+
 /** x `(B, T, H·D)` → `(B, H, T, D)`. */
-export function splitHeads(x: Tensor, numHeads: number): Tensor {
+function splitHeads(x: Tensor, headSize: number): Tensor {
   const [B, T, C] = x.shape as [number, number, number];
-  return x.reshape([B, T, numHeads, C / numHeads]).transpose([0, 2, 1, 3]);
+  return x.reshape([B, T, C / headSize, headSize]).transpose([0, 2, 1, 3]);
 }
 
 /** x `(B, H, T, D)` → `(B, T, H·D)`. */
-export function mergeHeads(x: Tensor): Tensor {
+function mergeHeads(x: Tensor): Tensor {
   const [B, H, T, D] = x.shape as [number, number, number, number];
   return x.transpose([0, 2, 1, 3]).reshape([B, T, H * D]);
 }

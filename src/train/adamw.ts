@@ -33,9 +33,21 @@ export class AdamW {
     this.#arena = arena;
     this.#options = options;
     this.#program = engine.compile("adamw", updateGraph(options));
-    this.#norm = engine.compile("gradient norm", { sum: squareSum(input("gradients", "float32", [BLOCK_SIZE])) });
-    const scalar = (): HostTensor => ({ dtype: "float32", shape: [], data: new Float32Array(new ArrayBuffer(4)) });
-    this.#scalars = { gradientGain: scalar(), squareGain: scalar(), epsilon: scalar(), rate: scalar(), keep: scalar() };
+    this.#norm = engine.compile("gradient norm", {
+      sum: squareSum(input("gradients", "float32", [BLOCK_SIZE])),
+    });
+    const scalar = (): HostTensor => ({
+      dtype: "float32",
+      shape: [],
+      data: new Float32Array(new ArrayBuffer(4)),
+    });
+    this.#scalars = {
+      gradientGain: scalar(),
+      squareGain: scalar(),
+      epsilon: scalar(),
+      rate: scalar(),
+      keep: scalar(),
+    };
     this.#steps = arena.blocks.map((block) => this.#prepare(block));
   }
 
@@ -112,12 +124,16 @@ function updateGraph({ beta1, beta2 }: AdamWOptions): Record<string, Tensor> {
   const array = (name: ArenaName) => input(name, "float32", [BLOCK_SIZE]);
   const scalar = (name: ScalarName) => input(name, "float32", []);
   const gradients = array("gradients");
-  const first = array("firstMoments").mul(beta1).add(gradients.mul(scalar("gradientGain")));
+  const first = array("firstMoments")
+    .mul(beta1)
+    .add(gradients.mul(scalar("gradientGain")));
   const second = array("secondMoments")
     .mul(beta2)
     .add(gradients.mul(gradients).mul(scalar("squareGain")));
   const direction = first.div(second.sqrt().add(scalar("epsilon")));
-  const weights = array("weights").mul(scalar("keep")).sub(direction.mul(scalar("rate")));
+  const weights = array("weights")
+    .mul(scalar("keep"))
+    .sub(direction.mul(scalar("rate")));
   return { "new weights": weights, "new firstMoments": first, "new secondMoments": second };
 }
 

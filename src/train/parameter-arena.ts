@@ -10,13 +10,14 @@ export interface ArenaBlock {
   readonly decays: boolean;
 }
 
-/** The four numbers kept for every parameter. */
-export type ArenaName = "weights" | "gradients" | "firstMoments" | "secondMoments";
+/** The numbers kept for every parameter; `newGradients` only where several batches make one step. */
+export type ArenaName = "weights" | "gradients" | "newGradients" | "firstMoments" | "secondMoments";
 
-const NAMES: readonly ArenaName[] = ["weights", "gradients", "firstMoments", "secondMoments"];
+/** What has to survive between steps. */
+const LASTING: readonly ArenaName[] = ["weights", "firstMoments", "secondMoments"];
 
 /**
- * All trainable numbers in four flat arrays: weights, gradients, and Adam's two moments. Each parameter is a view at the
+ * All trainable numbers in flat arrays: weights, gradients, and Adam's two moments. Each parameter is a view at the
  * same place in each. Matrices, which decay, come first; norms and biases follow from the next block on.
  */
 export class ParameterArena {
@@ -25,7 +26,7 @@ export class ParameterArena {
   readonly #arrays: Readonly<Record<ArenaName, Float32Array>>;
   readonly #offsets = new Map<string, number>();
 
-  constructor(parameters: readonly Parameter[]) {
+  constructor(parameters: readonly Parameter[], { accumulates = false } = {}) {
     this.parameters = parameters;
     const blocks: ArenaBlock[] = [];
     let end = 0;
@@ -39,8 +40,14 @@ export class ParameterArena {
       for (; end < next; end += BLOCK_SIZE) blocks.push({ start: end, decays });
     }
     this.blocks = blocks;
-    const array = () => allocate("float32", end) as Float32Array;
-    this.#arrays = { weights: array(), gradients: array(), firstMoments: array(), secondMoments: array() };
+    const array = (size = end) => allocate("float32", size) as Float32Array;
+    this.#arrays = {
+      weights: array(),
+      gradients: array(),
+      newGradients: array(accumulates ? end : 0),
+      firstMoments: array(),
+      secondMoments: array(),
+    };
   }
 
   /** One parameter's numbers, in place. */
@@ -56,12 +63,16 @@ export class ParameterArena {
     return { dtype: "float32", shape: [BLOCK_SIZE], data };
   }
 
-  /** Everything a checkpoint has to hold, by `weights.…`, `firstMoments.…`, `secondMoments.…`. */
-  *tensors(names: readonly ArenaName[] = NAMES.filter((name) => name !== "gradients")): Generator<
-    readonly [string, HostTensor]
-  > {
-    for (const name of names) {
-      for (const parameter of this.parameters) yield [`${name}.${parameter.path}`, this.view(name, parameter)];
+  /** Sets all of one array to zero. */
+  clear(name: ArenaName): void {
+    this.#arrays[name].fill(0);
+  }
+
+  /** Everything a checkpoint has to hold, under names like `weights.h.0.ln_1.weight`. */
+  *lasting(): Generator<readonly [string, HostTensor]> {
+    for (const name of LASTING) {
+      for (const parameter of this.parameters)
+        yield [`${name}.${parameter.path}`, this.view(name, parameter)];
     }
   }
 

@@ -2,12 +2,13 @@
 // B batch · T tokens · C width · H heads · D head width · V vocabulary
 
 import { expectShape } from "../../core/shape.ts";
-import { causalAttention, mergeHeads, splitHeads } from "../../nn/causal-attention.ts";
+import { type Attend, attendCached, attendCausally, type LayerCaches } from "../../nn/causal-attention.ts";
 import { Embedding } from "../../nn/embedding.ts";
 import { LayerNorm } from "../../nn/layer-norm.ts";
 import { Linear } from "../../nn/linear.ts";
 import { normal, type Parameter, Scope } from "../../nn/scope.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
+import type { CachedStep, CausalLM, DecoderShape } from "../contracts.ts";
 import type { Gpt2Config } from "./config.ts";
 
 /** Deviations of the first weights, from OpenAI's released code; the residual scaling is §2.3 of the paper. */
@@ -22,21 +23,16 @@ function linear(scope: Scope, inSize: number, outSize: number, deviation = WEIGH
 class Attention {
   readonly #project: Linear;
   readonly #output: Linear;
-  readonly #numHeads: number;
 
-  constructor(scope: Scope, { width, numHeads }: Gpt2Config, residualDeviation: number) {
+  constructor(scope: Scope, { width }: Gpt2Config, residualDeviation: number) {
     this.#project = linear(scope.at("c_attn"), width, 3 * width);
     this.#output = linear(scope.at("c_proj"), width, width, residualDeviation);
-    this.#numHeads = numHeads;
   }
 
-  forward(x: Tensor): Tensor {
+  forward(x: Tensor, attend: Attend): Tensor {
     const C = x.shape[2] as number;
-    const [q, k, v] = this.#project // (B, T, 3C)
-      .forward(x)
-      .split([C, C, C], 2)
-      .map((part) => splitHeads(part, this.#numHeads)) as [Tensor, Tensor, Tensor]; // (B, H, T, D)
-    return this.#output.forward(mergeHeads(causalAttention(q, k, v))); // (B, T, C)
+    const [q, k, v] = this.#project.forward(x).split([C, C, C], 2) as [Tensor, Tensor, Tensor]; // 3 × (B, T, C)
+    return this.#output.forward(attend(q, k, v));
   }
 }
 
@@ -71,15 +67,16 @@ class Block {
     this.#feedForward = new FeedForward(scope.at("mlp"), config, residualDeviation);
   }
 
-  forward(x: Tensor): Tensor {
-    const attended = x.add(this.#attention.forward(this.#attentionNorm.forward(x)));
+  forward(x: Tensor, attend: Attend): Tensor {
+    const attended = x.add(this.#attention.forward(this.#attentionNorm.forward(x), attend));
     return attended.add(this.#feedForward.forward(this.#feedForwardNorm.forward(attended)));
   }
 }
 
 /** The GPT-2 decoder with its tied output head. */
-export class Gpt2 {
+export class Gpt2 implements CausalLM {
   readonly family = "gpt2";
+  readonly lookupPaths: readonly string[] = ["wpe.weight"];
   readonly config: Gpt2Config;
   readonly parameters: readonly Parameter[];
   readonly #tokens: Embedding;
@@ -98,16 +95,38 @@ export class Gpt2 {
     this.parameters = scope.parameters;
   }
 
+  get shape(): DecoderShape {
+    const { numHeads, width, ...rest } = this.config;
+    return { ...rest, width, numHeads, numKeyValueHeads: numHeads, headSize: width / numHeads };
+  }
+
   hidden(tokens: Tensor): Tensor {
     expectShape("Gpt2.hidden", tokens.shape, [undefined, undefined]);
-    const T = tokens.shape[1] as number;
-    const positions = this.#positions.weight.tensor.slice(0, 0, T); // (T, C)
-    let x = this.#tokens.forward(tokens).add(positions); // (B, T, C)
-    for (const block of this.#blocks) x = block.forward(x);
-    return this.#finalNorm.forward(x);
+    const { numHeads } = this.config;
+    const positions = this.#positions.weight.tensor.slice(0, 0, tokens.shape[1] as number); // (T, C)
+    return this.#run(tokens, positions, () => (q, k, v) => attendCausally(q, k, v, numHeads));
+  }
+
+  hiddenCached(tokens: Tensor, positions: Tensor, cache: LayerCaches): CachedStep {
+    const [keys, values]: [Tensor[], Tensor[]] = [[], []];
+    const hidden = this.#run(tokens, this.#positions.forward(positions), (layer) => (q, k, v) => {
+      const { result, presentKey, presentValue } = attendCached(q, k, v, cache, layer, this.shape);
+      keys.push(presentKey);
+      values.push(presentValue);
+      return result;
+    });
+    return { hidden, keys, values };
   }
 
   logits(hidden: Tensor): Tensor {
     return this.#tokens.attend(hidden); // (B, T, V)
+  }
+
+  #run(tokens: Tensor, positions: Tensor, attendIn: (layer: number) => Attend): Tensor {
+    let x = this.#tokens.forward(tokens).add(positions); // (B, T, C)
+    this.#blocks.forEach((block, layer) => {
+      x = block.forward(x, attendIn(layer));
+    });
+    return this.#finalNorm.forward(x);
   }
 }

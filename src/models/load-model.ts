@@ -1,0 +1,85 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { loadTokenizer, type Tokenizer } from "../codecs/tokenizer.ts";
+import type { HostTensor } from "../core/dtype.ts";
+import { FormatError } from "../core/errors.ts";
+import { nearest } from "../core/nearest.ts";
+import { openModelDirectory } from "../hub/model-directory.ts";
+import type { ModelWeights } from "../hub/model-weights.ts";
+import type { CausalLM } from "./contracts.ts";
+import { type Family, familyOf } from "./registry.ts";
+
+/** A model with its weights in memory, and its tokenizer when the directory has one. */
+export interface LoadedModel {
+  readonly directory: string;
+  readonly model: CausalLM;
+  /** By parameter path, float32. */
+  readonly weights: ReadonlyMap<string, HostTensor>;
+  readonly tokenizer: Tokenizer | undefined;
+}
+
+/**
+ * Loads a Hugging Face model directory.
+ *
+ * @throws {ConfigError} if the architecture is unknown or the configuration cannot be.
+ * @throws {FormatError} if tensors are missing, left over or of another shape than the configuration says.
+ */
+export function loadModel(directory: string): LoadedModel {
+  const opened = openModelDirectory(directory);
+  try {
+    const family = familyOf(opened.config.model_type, join(directory, "config.json"));
+    const model = family.fromPublished(opened.config);
+    const weights = readWeights(directory, model, family, opened.weights);
+    const hasTokenizer = existsSync(join(directory, "tokenizer.json"));
+    return { directory, model, weights, tokenizer: hasTokenizer ? loadTokenizer(directory) : undefined };
+  } finally {
+    opened.close();
+  }
+}
+
+function readWeights(
+  directory: string,
+  model: CausalLM,
+  family: Family,
+  published: ModelWeights,
+): Map<string, HostTensor> {
+  const nameOf = new Map<string, string>();
+  for (const name of published.names) {
+    const path = family.pathOfPublished(name);
+    if (path !== undefined) nameOf.set(path, name);
+  }
+  const known = new Set(model.parameters.map(({ path }) => path));
+  const missing = [...known].filter((path) => !nameOf.has(path));
+  const extra = [...nameOf.keys()].filter((path) => !known.has(path));
+  if (missing.length + extra.length > 0) throw disagreement(directory, missing, extra);
+  return new Map(
+    model.parameters.map(({ path, shape }) => {
+      const name = nameOf.get(path)!;
+      const entry = published.entry(name);
+      if (entry.shape.join() !== shape.join()) {
+        throw new FormatError({
+          where: `${directory}, tensor ${name}`,
+          expected: `shape [${shape}] as config.json says`,
+          got: `[${entry.shape}]`,
+        });
+      }
+      return [path, published.readFloat32(name)];
+    }),
+  );
+}
+
+function disagreement(directory: string, missing: string[], extra: string[]): FormatError {
+  const list = (names: string[]) => names.slice(0, 5).join(", ") + (names.length > 5 ? ", …" : "");
+  const near = missing.length > 0 ? nearest(missing[0]!, extra) : undefined;
+  return new FormatError({
+    where: directory,
+    expected: "exactly the tensors of the architecture",
+    got: [
+      missing.length > 0 ? `${missing.length} missing (${list(missing)})` : "",
+      extra.length > 0 ? `${extra.length} left over (${list(extra)})` : "",
+    ]
+      .filter(Boolean)
+      .join(" and "),
+    ...(near && { fix: `Is "${near}" meant to be "${missing[0]}"?` }),
+  });
+}

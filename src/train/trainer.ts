@@ -1,0 +1,294 @@
+import { join } from "node:path";
+import type { HostTensor } from "../core/dtype.ts";
+import { ConfigError, EnvironmentError } from "../core/errors.ts";
+import { Random } from "../core/random.ts";
+import { type BatchCursor, BatchSampler } from "../data/batches.ts";
+import type { WeightedDataset } from "../data/corpus.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { CausalLM } from "../models/contracts.ts";
+import { countParameters, initializeParameters } from "../nn/scope.ts";
+import { AdamW } from "./adamw.ts";
+import { CheckpointStore, type LoadedCheckpoint } from "./checkpoint.ts";
+import type { TrainEvent } from "./events.ts";
+import { trainingFlops } from "./flops.ts";
+import { GradientProgram } from "./gradient-program.ts";
+import { learningRateAt, type TrainOptions } from "./options.ts";
+import { ParameterArena } from "./parameter-arena.ts";
+import { type HeldOut, Validation } from "./validation.ts";
+
+/** What identifies a run: a checkpoint of another configuration or tokenizer is not continued. */
+export interface RunIdentity {
+  readonly configHash: string;
+  readonly tokenizerHash: string;
+}
+
+export interface TrainRun {
+  readonly engine: Engine;
+  readonly model: CausalLM;
+  /** Where to start; default: fresh values by the model's own initialisation. */
+  readonly initialWeights?: ReadonlyMap<string, HostTensor>;
+  readonly train: readonly WeightedDataset[];
+  readonly heldOut: HeldOut;
+  readonly options: TrainOptions;
+  readonly identity: RunIdentity;
+  /** Holds `checkpoints/` and `best/`. */
+  readonly directory: string;
+  /** Continue from the newest intact checkpoint; an error when there is none. */
+  readonly resume: boolean;
+  readonly title: string;
+  readonly onEvent: (event: TrainEvent) => void;
+  /** Text to show now and then, from the weights as they are. */
+  readonly sample?: (weights: ReadonlyMap<string, HostTensor>) => Promise<{ prompt: string; text: string }>;
+  /** Aborting saves a checkpoint and ends the run. */
+  readonly signal?: AbortSignal;
+}
+
+export interface TrainResult {
+  readonly reason: "finished" | "stopped";
+  readonly step: number;
+  /** Weights with the lowest validation loss, by parameter path. */
+  readonly bestWeights: ReadonlyMap<string, HostTensor>;
+  readonly best: { readonly step: number; readonly lossNats: number; readonly bitsPerByte: number };
+  readonly seconds: number;
+  readonly totalFlops: number;
+}
+
+/** Everything that changes in a run, besides weights and moments. */
+interface Progress {
+  step: number;
+  sampler: BatchCursor;
+  best: { step: number; lossNats: number; bitsPerByte: number } | null;
+  skipped: number;
+  seconds: number;
+}
+
+/**
+ * Trains a language model: batches in seeded order, AdamW, validation, checkpoints. A run that was cut off anywhere and
+ * resumed ends with the same bits as one that was not.
+ *
+ * @throws {ConfigError} if there is nothing to resume, or it is of another configuration or tokenizer.
+ * @throws {EnvironmentError} if too many steps in a row are not finite, or the disk refuses.
+ */
+export async function train(run: TrainRun): Promise<TrainResult> {
+  const trainer = new Trainer(run);
+  try {
+    return await trainer.run();
+  } finally {
+    trainer.dispose();
+  }
+}
+
+class Trainer {
+  readonly #run: TrainRun;
+  readonly #arena: ParameterArena;
+  readonly #sampler: BatchSampler;
+  readonly #gradients: GradientProgram;
+  readonly #optimizer: AdamW;
+  readonly #validation: Validation;
+  readonly #checkpoints: CheckpointStore;
+  readonly #best: CheckpointStore;
+  readonly #flopsPerStep: number;
+  readonly #tokensPerStep: number;
+  readonly #progress: Progress;
+  #skipsInRow = 0;
+
+  constructor(run: TrainRun) {
+    const { engine, model, options } = run;
+    const { batchSize, contextLength, accumulation, seed } = options;
+    if (contextLength > model.shape.contextLength) {
+      throw new ConfigError({
+        where: "train.contextLength",
+        expected: `at most the model's ${model.shape.contextLength}`,
+        got: `${contextLength}`,
+      });
+    }
+    this.#run = run;
+    const notice = (message: string) => run.onEvent({ type: "notice", step: 0, message });
+    this.#checkpoints = new CheckpointStore(join(run.directory, "checkpoints"), { notice });
+    this.#best = new CheckpointStore(join(run.directory, "best"), { keep: 1, notice });
+    this.#sampler = new BatchSampler({ datasets: run.train, batchSize, contextLength, seed });
+    this.#arena = new ParameterArena(model.parameters, { accumulates: accumulation > 1 });
+    this.#tokensPerStep = batchSize * contextLength * accumulation;
+    this.#flopsPerStep = trainingFlops(model, contextLength, this.#tokensPerStep);
+    this.#progress = run.resume ? this.#restore() : this.#begin();
+    this.#gradients = new GradientProgram(engine, model, this.#arena, options);
+    this.#optimizer = new AdamW(engine, this.#arena, options);
+    this.#validation = new Validation(engine, model, this.#arena, options, run.heldOut);
+  }
+
+  dispose(): void {
+    this.#gradients.dispose();
+    this.#optimizer.dispose();
+    this.#validation.dispose();
+  }
+
+  async run(): Promise<TrainResult> {
+    const { options, signal, onEvent, title, model } = this.#run;
+    const progress = this.#progress;
+    onEvent({
+      type: "start",
+      title,
+      step: progress.step,
+      totalSteps: options.steps,
+      numParameters: countParameters(model.parameters),
+      tokensPerStep: this.#tokensPerStep,
+      flopsPerStep: this.#flopsPerStep,
+    });
+    while (progress.step < options.steps && !signal?.aborted) {
+      const started = performance.now();
+      await this.#step();
+      await this.#lookAround();
+      progress.seconds += (performance.now() - started) / 1000;
+      if (this.#isDue(options.saveEvery)) this.#save();
+    }
+    const reason = progress.step === options.steps ? "finished" : "stopped";
+    if (reason === "stopped") this.#save();
+    const totalFlops = progress.step * this.#flopsPerStep;
+    const { step, seconds } = progress;
+    onEvent({ type: "end", step, seconds, totalFlops, reason });
+    const best = progress.best ?? (await this.#validate());
+    return { reason, step, best, bestWeights: this.#bestWeights(), seconds, totalFlops };
+  }
+
+  /** One optimizer step, or none when its numbers are not finite. */
+  async #step(): Promise<void> {
+    const { options, onEvent } = this.#run;
+    const progress = this.#progress;
+    const started = performance.now();
+    if (options.accumulation > 1) this.#arena.clear("gradients");
+    let lossNats = 0;
+    for (let i = 0; i < options.accumulation; i++) {
+      lossNats += (await this.#gradients.run(this.#sampler.next())) / options.accumulation;
+    }
+    const gradientNorm = (await this.#optimizer.gradientNorm()) / options.accumulation;
+    const learningRate = learningRateAt(progress.step, options);
+    const isFinite = Number.isFinite(lossNats) && Number.isFinite(gradientNorm);
+    if (isFinite) {
+      const clip = Math.min(1, options.clipNorm / gradientNorm) / options.accumulation;
+      // Skipped steps moved no moments, so they do not count towards the bias correction.
+      await this.#optimizer.update(progress.step + 1 - progress.skipped, learningRate, clip);
+    }
+    progress.step += 1;
+    this.#skipsInRow = isFinite ? 0 : this.#skipsInRow + 1;
+    if (!isFinite) return this.#skip(lossNats, gradientNorm);
+    const stepMs = performance.now() - started;
+    onEvent({
+      type: "step",
+      step: progress.step,
+      lossNats,
+      learningRate,
+      gradientNorm,
+      stepMs,
+      tokensPerSecond: (this.#tokensPerStep / stepMs) * 1e3,
+      gflopPerSecond: this.#flopsPerStep / stepMs / 1e6,
+    });
+  }
+
+  #skip(lossNats: number, gradientNorm: number): void {
+    const { options, onEvent } = this.#run;
+    const reason = `loss ${lossNats}, gradient norm ${gradientNorm}`;
+    this.#progress.skipped += 1;
+    onEvent({ type: "skip", step: this.#progress.step, reason, count: this.#progress.skipped });
+    if (this.#skipsInRow < options.maxSkips) return;
+    throw new EnvironmentError({
+      where: `training step ${this.#progress.step}`,
+      expected: "finite loss and gradients",
+      got: `${this.#skipsInRow} steps in a row without (${reason})`,
+      fix: "Lower the learning rate and resume; the checkpoints are intact.",
+    });
+  }
+
+  /** Validation and samples, when they are due. */
+  async #lookAround(): Promise<void> {
+    const { options, sample, onEvent } = this.#run;
+    if (this.#isDue(options.validateEvery)) await this.#validate();
+    if (!sample || !this.#isDue(options.sampleEvery)) return;
+    onEvent({ type: "sample", step: this.#progress.step, ...(await sample(this.#arena.weights())) });
+  }
+
+  async #validate() {
+    const result = await this.#validation.run();
+    const { step, best } = this.#progress;
+    const isBest = best === null || result.lossNats < best.lossNats;
+    if (isBest) {
+      this.#progress.best = { step, lossNats: result.lossNats, bitsPerByte: result.bitsPerByte };
+      this.#best.save({ step, tensors: this.#arena.weights(), state: { ...this.#run.identity } });
+    }
+    this.#run.onEvent({ type: "validation", step, ...result, best: isBest });
+    return this.#progress.best!;
+  }
+
+  #isDue(every: number): boolean {
+    const { step } = this.#progress;
+    return step % every === 0 || step === this.#run.options.steps;
+  }
+
+  #save(): void {
+    const { step } = this.#progress;
+    const state = { ...this.#progress, sampler: this.#sampler.state(), identity: this.#run.identity };
+    const { path, saveMs } = this.#checkpoints.save({
+      step,
+      tensors: this.#arena.lasting(),
+      state: JSON.parse(JSON.stringify(state)),
+    });
+    this.#run.onEvent({ type: "checkpoint", step, path, saveMs });
+  }
+
+  #begin(): Progress {
+    const { model, options, initialWeights } = this.#run;
+    const fresh = new Random(options.seed).fork("weights");
+    const values = initialWeights ?? initializeParameters(model.parameters, fresh);
+    for (const [path, target] of this.#arena.weights()) {
+      (target.data as Float32Array).set(values.get(path)!.data as Float32Array);
+    }
+    return { step: 0, sampler: this.#sampler.state(), best: null, skipped: 0, seconds: 0 };
+  }
+
+  #restore(): Progress {
+    const checkpoint = this.#checkpoints.latest();
+    if (!checkpoint) {
+      throw new ConfigError({
+        where: this.#checkpoints.directory,
+        expected: "a checkpoint to resume from",
+        got: "none",
+        fix: "Start without --resume.",
+      });
+    }
+    try {
+      const { identity, ...progress } = checkpoint.state as unknown as Progress & { identity: RunIdentity };
+      this.#checkIdentity(checkpoint, identity);
+      for (const [name, { data }] of this.#arena.lasting()) {
+        checkpoint.readInto(name, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      }
+      this.#sampler.restore(progress.sampler);
+      return progress;
+    } finally {
+      checkpoint.close();
+    }
+  }
+
+  #checkIdentity({ path }: LoadedCheckpoint, saved: RunIdentity): void {
+    for (const [key, what] of [
+      ["configHash", "configuration"],
+      ["tokenizerHash", "tokenizer"],
+    ] as const) {
+      if (saved[key] === this.#run.identity[key]) continue;
+      throw new ConfigError({
+        where: path,
+        expected: `the ${what} that the run began with`,
+        got: `another ${what}`,
+        fix: "Resume with the same settings, or start a new run in another directory.",
+      });
+    }
+  }
+
+  #bestWeights(): Map<string, HostTensor> {
+    const checkpoint = this.#best.latest();
+    if (!checkpoint) return this.#arena.weights();
+    try {
+      return new Map(checkpoint.names.map((name) => [name, checkpoint.read(name)]));
+    } finally {
+      checkpoint.close();
+    }
+  }
+}

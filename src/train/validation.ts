@@ -1,0 +1,59 @@
+import type { TokenDataset } from "../data/token-dataset.ts";
+import { validationWindows } from "../data/validation-windows.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Program } from "../engine/program.ts";
+import { bitsPerByte } from "../eval/bits-per-byte.ts";
+import type { CausalLM } from "../models/contracts.ts";
+import { type BatchShape, batchFeeds, languageModelLoss } from "./gradient-program.ts";
+import type { ParameterArena } from "./parameter-arena.ts";
+
+/** Text held out: its tokens, and how many UTF-8 bytes they stand for. */
+export interface HeldOut {
+  readonly datasets: readonly TokenDataset[];
+  readonly bytes: number;
+  /** The document separator: not text, so not scored. */
+  readonly endOfTextId: number;
+}
+
+export interface ValidationResult {
+  readonly lossNats: number;
+  readonly bitsPerByte: number;
+  readonly numTokens: number;
+}
+
+/** Scores the whole of the held-out text: every token once, each with at least half a window before it. */
+export class Validation {
+  readonly #program: Program;
+  readonly #shape: BatchShape;
+  readonly #heldOut: HeldOut;
+
+  constructor(engine: Engine, model: CausalLM, arena: ParameterArena, shape: BatchShape, heldOut: HeldOut) {
+    this.#shape = shape;
+    this.#heldOut = heldOut;
+    this.#program = engine.compile("validation", { loss: languageModelLoss(model, shape) });
+    for (const parameter of model.parameters) {
+      this.#program.bind(parameter.path, arena.view("weights", parameter));
+    }
+  }
+
+  async run(): Promise<ValidationResult> {
+    const { batchSize, contextLength } = this.#shape;
+    const { endOfTextId, datasets, bytes } = this.#heldOut;
+    let nats = 0;
+    let numTokens = 0;
+    for (const dataset of datasets) {
+      const minContext = Math.max(1, Math.floor(contextLength / 2));
+      const options = { minContext, unscoredId: endOfTextId };
+      for (const batch of validationWindows(dataset, contextLength, batchSize, options)) {
+        const { loss } = await this.#program.run(batchFeeds(batch, this.#shape));
+        nats += (loss!.data[0] as number) * batch.numTargets;
+        numTokens += batch.numTargets;
+      }
+    }
+    return { lossNats: nats / numTokens, bitsPerByte: bitsPerByte(nats, bytes), numTokens };
+  }
+
+  dispose(): void {
+    this.#program.dispose();
+  }
+}
