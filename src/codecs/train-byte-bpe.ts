@@ -30,7 +30,7 @@ export interface TrainByteBpeOptions {
  *   text supports (every merge must occur at least twice); says how many ids are reachable.
  * @throws {DataError} if a text is not well-formed Unicode.
  * @example
- * trainByteBpe(["low lower lowest low"], { vocabularySize: 260 }).encode(" lower").length; // => 4
+ * trainByteBpe(["low lower lowest low"], { vocabularySize: 260 }).encode(" lower").length; // => 3
  */
 export function trainByteBpe(texts: Iterable<string>, options: TrainByteBpeOptions): ByteBpeTokenizer {
   const specialTokens = options.specialTokens ?? [END_OF_TEXT];

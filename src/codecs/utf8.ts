@@ -40,7 +40,8 @@ export function loneSurrogateAt(text: string): number {
 }
 
 /**
- * How many bytes at the end of `bytes` begin a character that more bytes could complete: 0 to 3.
+ * How many bytes at the end of `bytes` begin a character that more bytes might complete: 0 to 3. A cut there
+ * changes no decoding, because an invalid sequence never reaches beyond the next lead byte.
  *
  * @example
  * incompleteTailLength(new Uint8Array([0x61, 0xe2, 0x82])); // => 2
@@ -50,23 +51,13 @@ export function incompleteTailLength(bytes: Uint8Array): number {
     const lead = bytes[bytes.length - length]!;
     if (lead < 0x80) return 0;
     if (lead < 0xc0) continue; // a continuation byte: the lead is further left
-    const isPrefix = length < sequenceLength(lead) && isValidSecond(lead, bytes[bytes.length - length + 1]);
-    return isPrefix ? length : 0;
+    return length < sequenceLength(lead) ? length : 0;
   }
   return 0;
 }
 
+/** Bytes of the character that a lead byte announces; 0 for a byte that leads nothing. */
 function sequenceLength(lead: number): number {
   if (lead < 0xc2 || lead > 0xf4) return 0;
   return lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-}
-
-/** Some leads narrow their second byte (no overlong forms, no surrogates, nothing above U+10FFFF). */
-function isValidSecond(lead: number, second: number | undefined): boolean {
-  if (second === undefined) return true;
-  if (lead === 0xe0) return second >= 0xa0;
-  if (lead === 0xed) return second < 0xa0;
-  if (lead === 0xf0) return second >= 0x90;
-  if (lead === 0xf4) return second < 0x90;
-  return true;
 }
