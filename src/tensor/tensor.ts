@@ -1,4 +1,4 @@
-import type { DType, HostTensor } from "../core/dtype.ts";
+import { allocate, type DType, type HostTensor } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import { type Dim, normalizeAxis, type Shape, sameShape, showShape } from "../core/shape.ts";
 import type { Op, TensorSpec } from "./op.ts";
@@ -25,6 +25,7 @@ import { argmax, max, normalizeAxes, sum } from "./ops/reduce.ts";
 import { type RotaryAttributes, rotary } from "./ops/rotary.ts";
 import { logSoftmax, softmax } from "./ops/softmax.ts";
 import { topK } from "./ops/top-k.ts";
+import { perAxis } from "./ops/windows.ts";
 
 /** Where a tensor that no operator made comes from. */
 export type Leaf =
@@ -378,14 +379,15 @@ export class Tensor {
     const attributes = poolAttributes(this.shape.length - 2, options);
     return apply(averagePool, [this], { ...attributes, countPadding })[0]!;
   }
-  /** Every element `factor` times along each spatial axis (nearest neighbour). */
-  upsample(factor: number): Tensor {
+  /** Every element that many times along each spatial axis (nearest neighbour). */
+  upsample(factor: number | readonly number[]): Tensor {
     const [batch, numChannels, ...sizes] = this.shape as [number, number, ...number[]];
+    const factors = perAxis("upsample", "factors", sizes.length, factor);
     const apart = sizes.flatMap((size) => [size, 1]);
-    const repeated = sizes.flatMap((size) => [size, factor]);
+    const repeated = sizes.flatMap((size, axis) => [size, factors[axis]!]);
     return this.reshape([batch, numChannels, ...apart])
       .broadcastTo([batch, numChannels, ...repeated])
-      .reshape([batch, numChannels, ...sizes.map((size) => size * factor)]);
+      .reshape([batch, numChannels, ...sizes.map((size, axis) => size * factors[axis]!)]);
   }
   /** With this tensor `(B, C, …)`: normalised over each group of channels and all places; weight and bias `(C)`. */
   groupNorm(weight: Tensor, bias: Tensor, groups: number, epsilon: number): Tensor {
@@ -452,18 +454,17 @@ export function constant(value: HostTensor): Tensor {
   return leaf({ kind: "constant", value }, value);
 }
 
-/** A constant scalar. */
+/**
+ * A constant scalar.
+ *
+ * @throws {ShapeError} if the dtype cannot hold the value: nothing is rounded unasked.
+ */
 export function scalar(dtype: DType, value: number): Tensor {
-  const data =
-    dtype === "int64"
-      ? BigInt64Array.of(BigInt(value))
-      : dtype === "int32"
-        ? Int32Array.of(value)
-        : dtype === "bool"
-          ? Uint8Array.of(value)
-          : dtype === "float64"
-            ? Float64Array.of(value)
-            : Float32Array.of(value);
+  if (dtype === "float16" || (!compare.isFloat(dtype) && !Number.isInteger(value))) {
+    throw new ShapeError({ where: "scalar", expected: `a number that ${dtype} holds`, got: `${value}` });
+  }
+  const data = allocate(dtype, 1);
+  data[0] = dtype === "int64" ? BigInt(value) : value;
   return constant({ dtype, shape: [], data });
 }
 

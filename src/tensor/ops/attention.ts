@@ -1,5 +1,5 @@
 import { ShapeError } from "../../core/errors.ts";
-import { showShape } from "../../core/shape.ts";
+import { showShape, staticShape } from "../../core/shape.ts";
 import { broadcastIndex, type NdArray, ndArray, unravel } from "../nd-array.ts";
 import type { EmitCall, Op, TensorSpec } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
@@ -46,14 +46,15 @@ const HIDDEN = -1e30;
 /**
  * Scaled dot-product attention: `softmax(scale · q·kᵀ, hidden keys left out) · v` (Vaswani et al. 2017, eq. 1).
  *
- * q `(B, H, T, D)`, k and v `(B, G, S, D)`; each of the G serves H/G query heads (Ainslie et al. 2023, §2.2). An optional
+ * q `(B, H, T, D)`, k and v `(B, G, S, D)` (v may have a width of its own); each of the G serves H/G query heads (Ainslie et al. 2023, §2.2). An optional
  * fourth input is a boolean mask that broadcasts to `(B, H, T, S)`, true where a key may be seen; a query that sees
  * no key at all yields zeros and passes no gradient. Yields the result and the weights `(B, G, H/G·T, S)`.
  */
 export const attention: Op<AttentionAttributes> = {
   name: "attention",
-  infer: ([q, k, v]) => {
+  infer: ([q, k, v], { causal }) => {
     for (const spec of [q!, k!, v!]) expectRank("attention", spec, 4);
+    if (causal) staticShape([q!.shape[2]!, k!.shape[2]!], "causal attention");
     const { B, H, G, T, S, D } = sizesOf(q!, k!);
     const fits = k!.shape[0] === B && k!.shape[3] === D && v!.shape[1] === G && v!.shape[2] === S;
     if (!fits || H % G !== 0) {
@@ -63,7 +64,10 @@ export const attention: Op<AttentionAttributes> = {
         got: [q!, k!, v!].map(({ shape }) => showShape(shape)).join(", "),
       });
     }
-    return [q!, { dtype: q!.dtype, shape: [B, G, H === G ? T : (H / G) * T, S] }];
+    return [
+      { dtype: q!.dtype, shape: [...q!.shape.slice(0, 3), v!.shape[3]!] },
+      { dtype: q!.dtype, shape: [B, G, H === G ? T : (H / G) * T, S] },
+    ];
   },
   reference: ([q, k, v, mask], attributes) => {
     const sizes = sizesOf(q!, k!);
@@ -79,11 +83,12 @@ export const attention: Op<AttentionAttributes> = {
       return dot * attributes.scale;
     });
     const weights = softmaxLines(scores, 3);
-    const result = ndArray([B, H, T, v!.shape[3]!], (flat) => {
-      const [b, h, t, d] = unravel(flat, [B, H, T, D]) as [number, number, number, number];
+    const width = v!.shape[3]!;
+    const result = ndArray([B, H, T, width], (flat) => {
+      const [b, h, t, d] = unravel(flat, [B, H, T, width]) as [number, number, number, number];
       let sum = 0;
       for (let s = 0; s < S; s++) {
-        const fromV = ((b * G + Math.floor((h * G) / H)) * S + s) * D + d;
+        const fromV = ((b * G + Math.floor((h * G) / H)) * S + s) * width + d;
         sum += weights.data[((b * H + h) * T + t) * S + s]! * v!.data[fromV]!;
       }
       return sum;
@@ -142,6 +147,26 @@ export const attention: Op<AttentionAttributes> = {
       attributes: { scale: 1, causal: false },
       draw: ["signed", "signed", "signed", { values: [1, 0, 1, 0, 0, 0], dtype: "bool" }],
     },
+    // Left padding: the first query of the first row sees no key, as what the mask leaves lies ahead of it. Values of another width.
+    {
+      shapes: [
+        [2, 2, 3, 2],
+        [2, 1, 3, 2],
+        [2, 1, 3, 4],
+        [2, 1, 1, 3],
+      ],
+      attributes: { scale: 1, causal: true },
+      draw: ["signed", "signed", "signed", { values: [0, 1, 1, 1, 1, 1], dtype: "bool" }],
+    },
+    // More queries than keys: the first two see none.
+    {
+      shapes: [
+        [1, 1, 3, 2],
+        [1, 1, 1, 2],
+        [1, 1, 1, 2],
+      ],
+      attributes: { scale: 1, causal: true },
+    },
   ],
 };
 
@@ -164,20 +189,27 @@ function emitAttention({ emitter, inputs, inputSpecs, attributes }: EmitCall<Att
     : emitScores(emitter, folded, k!, attributes.scale);
   const onHeads = (name: string, hide: (scores: string) => string) =>
     H === G ? hide(name) : reshape(hide(reshape(name, [B, H, T, S])), [B, G, (H / G) * T, S]);
-  if (attributes.causal) {
-    const data = Float32Array.from({ length: T * S }, (_, i) =>
-      isVisible(Math.floor(i / S), i % S, sizes, attributes) ? 0 : HIDDEN,
-    );
+  const isOpen = (i: number) => isVisible(Math.floor(i / S), i % S, sizes, attributes);
+  const openKeys = () => {
+    const data = Uint8Array.from({ length: T * S }, (_, i) => Number(isOpen(i)));
+    return emitter.constant({ dtype: "bool", shape: [T, S], data });
+  };
+  // Adding is quicker than choosing, but cannot tell a row in which everything is hidden.
+  let open = mask;
+  if (attributes.causal && mask) open = emitter.node("And", [mask, openKeys()])[0]!;
+  else if (attributes.causal && T > S) open = openKeys();
+  else if (attributes.causal) {
+    const data = Float32Array.from({ length: T * S }, (_, i) => (isOpen(i) ? 0 : HIDDEN));
     const hidden = emitter.constant({ dtype: "float32", shape: [T, S], data });
     scores = onHeads(scores, (name) => emitter.node("Add", [name, hidden])[0]!);
   }
   const choose = (name: string, otherwise: number) =>
-    onHeads(name, (open) => emitter.node("Where", [mask!, open, float32(emitter, otherwise)])[0]!);
-  if (mask) scores = choose(scores, HIDDEN);
+    onHeads(name, (kept) => emitter.node("Where", [open!, kept, float32(emitter, otherwise)])[0]!);
+  if (open) scores = choose(scores, HIDDEN);
   let weights = emitter.node("Softmax", [scores], { attributes: { axis: -1n } })[0]!;
-  if (mask) weights = choose(weights, 0);
+  if (open) weights = choose(weights, 0);
   const result = emitter.node("MatMul", [weights, v!])[0]!;
-  return [H === G ? result : reshape(result, [B, H, T, D]), weights];
+  return [H === G ? result : reshape(result, [B, H, T, inputSpecs[2]!.shape[3] as number]), weights];
 }
 
 function emitScores(emitter: EmitCall["emitter"], q: string, k: string, scale: number): string {

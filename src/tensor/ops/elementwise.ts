@@ -1,8 +1,10 @@
+import { ShapeError } from "../../core/errors.ts";
 import { broadcastShapes } from "../../core/shape.ts";
 import { mapBroadcast } from "../nd-array.ts";
-import type { GradientCall, Op, Sample } from "../op.ts";
+import type { GradientCall, Op, Sample, TensorSpec } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { expectSameDType } from "./checks.ts";
+import { isFloat } from "./compare.ts";
 
 type NoAttributes = Readonly<Record<string, never>>;
 
@@ -92,7 +94,7 @@ export const mul: Op<NoAttributes> = binary("mul", {
   vjp: ({ a, b, g }) => [g.mul(b), g.mul(a)],
 });
 
-export const div: Op<NoAttributes> = binary("div", {
+const divide = binary("div", {
   onnx: "Div",
   compute: (a, b) => a / b,
   vjp: ({ b, y, g }) => {
@@ -101,6 +103,16 @@ export const div: Op<NoAttributes> = binary("div", {
   },
   draw: ["signed", "positive"],
 });
+
+/** Division of floats: of integers, runtimes differ in how they round. */
+export const div: Op<NoAttributes> = {
+  ...divide,
+  infer: (inputs, attributes) => {
+    const [{ dtype }] = inputs as [TensorSpec];
+    if (isFloat(dtype)) return divide.infer(inputs, attributes);
+    throw new ShapeError({ where: "div", expected: "floats", got: dtype, fix: "Convert with cast()." });
+  },
+};
 
 /** `a^b` for positive `a`. */
 export const pow: Op<NoAttributes> = binary("pow", {

@@ -97,6 +97,7 @@ export const transpose: Op<{ readonly order: readonly number[] }> = {
 export const broadcastTo: Op<{ readonly shape: readonly number[] }> = {
   name: "broadcastTo",
   infer: ([x], { shape }) => {
+    staticShape(shape, "broadcastTo");
     if (!sameShape(broadcastShapes(x!.shape, shape, "broadcastTo"), shape)) {
       throw new ShapeError({
         where: "broadcastTo",
