@@ -1,0 +1,69 @@
+import type { CorpusManifest } from "../data/corpus.ts";
+import type { Gpt2 } from "../models/gpt2/model.ts";
+import { countParameters } from "../nn/scope.ts";
+import type { TableRow } from "../train/report/html.ts";
+import type { TrainResult } from "../train/trainer.ts";
+import type { NgramBaseline } from "./baseline.ts";
+import type { Recipe } from "./recipe.ts";
+
+/** `gpt2 · 6 layers × 384 · 10.7 M parameters` */
+export function describeRun({ family, shape, parameters }: Gpt2): string {
+  const millions = (countParameters(parameters) / 1e6).toPrecision(3);
+  return `${family} · ${shape.numLayers} layers × ${shape.width} · ${millions} M parameters`;
+}
+
+/** What a corpus holds, for people. */
+export function describeCorpus({ sources, splitBy, vocabularySize }: CorpusManifest): TableRow[] {
+  const rows = sources.flatMap((source): TableRow[] => {
+    const name = source.paths.length > 2 ? `${source.paths.length} paths` : source.paths.join(", ");
+    const left = [
+      source.duplicates > 0 ? `${source.duplicates} duplicates left out` : "",
+      source.skippedFiles > 0 ? `${source.skippedFiles} binary files passed over` : "",
+    ].filter(Boolean);
+    const size = (split: "train" | "validation") =>
+      `${(source[split].bytes / 1e6).toFixed(2)} MB, ${source[split].tokens} tokens in ${source[split].documents} documents`;
+    return [
+      { label: name, value: [`weight ${source.weight}`, ...left].join(", ") },
+      { label: "training", value: size("train") },
+      { label: "validation", value: size("validation") },
+    ];
+  });
+  return [
+    ...rows,
+    { label: "split by", value: splitBy },
+    { label: "vocabulary", value: `${vocabularySize}` },
+  ];
+}
+
+/** The README.md of a trained model. */
+export function modelCard(
+  model: Gpt2,
+  corpus: CorpusManifest,
+  recipe: Recipe,
+  { best, totalFlops, seconds, step }: TrainResult,
+  baseline: NgramBaseline,
+): string {
+  const rows = describeCorpus(corpus).map(({ label, value }) => `| ${label} | ${value} |`);
+  return `---
+library_name: transformers
+pipeline_tag: text-generation
+tags: [plinth]
+---
+
+# ${describeRun(model)}
+
+Pretrained from scratch with Plinth, on text found where it was trained. It continues text; it was not taught to
+follow instructions, and what it writes is not to be relied on.
+
+| held-out text | bits per byte |
+|---|---|
+| this model, step ${best.step} | ${best.bitsPerByte.toFixed(3)} |
+| ${baseline.label} | ${baseline.bitsPerByte.toFixed(3)} |
+
+Context ${recipe.train.contextLength} tokens. ${step} steps, ${(totalFlops / 1e15).toFixed(3)} PFLOP, ${Math.round(seconds)} s.
+
+| data | |
+|---|---|
+${rows.join("\n")}
+`;
+}
