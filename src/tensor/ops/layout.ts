@@ -36,7 +36,9 @@ export const reshape: Op<{ readonly shape: Shape }> = {
   reference: ([x], { shape }) => [{ shape: resolve(x!.data.length, shape), data: x!.data }],
   emit: ({ emitter, inputs, inputSpecs, attributes }) => {
     const sizes = int64s(emitter, onnxSizes(inputSpecs[0]!.shape, attributes.shape));
-    return emitter.node("Reshape", [inputs[0]!, sizes]);
+    // ONNX reads a 0 as "the size it had", unless told that there are axes without elements.
+    const isEmpty = attributes.shape.includes(0);
+    return emitter.node("Reshape", [inputs[0]!, sizes], isEmpty ? { attributes: { allowzero: 1n } } : {});
   },
   gradient: ({ inputs: [x], gradients: [g] }) => [g!.reshape(x!.shape)],
   samples: [
