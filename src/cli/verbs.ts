@@ -8,13 +8,19 @@ export interface VerbEntry {
 
 /** Every verb of `plinth`, in the order of the overview. */
 export const VERBS: Readonly<Record<string, VerbEntry>> = {
+  quickstart: {
+    summary: "pretrain a small model on text found here, in under 5 minutes",
+    load: async () => (await import("./quickstart.ts")).quickstart,
+  },
+  pretrain: {
+    summary: "train a base model from text, code or both",
+    load: async () => (await import("./pretrain.ts")).pretrain,
+  },
   doctor: {
     summary: "what this machine can do",
-    load: async () => (await import("./doctor.ts")).createDoctor(probeMissingEngine),
+    load: async () => {
+      const { createDoctor } = await import("./doctor.ts");
+      return createDoctor(async () => (await import("./engine-probe.ts")).probeEngine());
+    },
   },
 };
-
-/** The engine connects its own probe here once it is in the tree. */
-async function probeMissingEngine(): Promise<never> {
-  throw new Error("the engine is not part of this build");
-}

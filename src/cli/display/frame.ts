@@ -6,6 +6,7 @@ import { type RunState, secondsLeft } from "./run-state.ts";
 
 const CURVE_MAX_ROWS = 8;
 const CURVE_MIN_ROWS = 3;
+const CURVE_MIN_COLUMNS = 20;
 const AXIS_COLUMNS = 8;
 const SAMPLE_ROWS = 2;
 
@@ -92,7 +93,10 @@ function figureLines(state: RunState, width: number): Segment[][] {
   ];
   const cellWidth = Math.min(26, Math.floor(width / 4));
   const checked = validationSegments(validation, best);
-  return [[...pad(loss, cellWidth), ...checked], cells.flatMap((cell) => pad(cell, cellWidth))];
+  return [
+    [...pad(loss, cellWidth), ...checked],
+    cells.flatMap((cell, i) => (i < cells.length - 1 ? pad(cell, cellWidth) : cell)),
+  ];
 }
 
 function lossText(lossNats: number | undefined, smoothedNats: number): string {
@@ -119,6 +123,7 @@ function pad(segments: readonly Segment[], width: number): Segment[] {
 
 function curveLines(state: RunState, width: number, rows: number): Segment[][] {
   const columns = Math.min(width, 120) - AXIS_COLUMNS;
+  if (columns < CURVE_MIN_COLUMNS) return [];
   const marks = state.validations.map(({ step, lossNats }) => ({
     step,
     lossNats,
