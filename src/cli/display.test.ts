@@ -14,7 +14,7 @@ const start: TrainEvent = {
   type: "start",
   title: "gpt2 \u001b[31m",
   totalSteps: 1000,
-  step: 1,
+  step: 0,
   numParameters: 10,
   tokensPerStep: 8,
   flopsPerStep: 1e9,
@@ -91,7 +91,7 @@ describe("plain display", () => {
 
   it("gives every other event its line", () => {
     const { display, text } = open();
-    display.handle({ ...start, step: 501 });
+    display.handle({ ...start, step: 500 });
     display.handle({
       type: "validation",
       step: 500,
@@ -117,7 +117,7 @@ describe("plain display", () => {
     display.handle(step(604));
     display.handle({ type: "end", step: 604, seconds: 61, totalFlops: 4.2e14, reason: "stopped" });
     const lines = text().split("\n");
-    expect(lines[0]).toBe("gpt2 ␛[31m: 1,000 steps, from step 501");
+    expect(lines[0]).toBe("gpt2 ␛[31m: 1,000 steps, resumed after step 500");
     expect(lines[1]).toBe("validation at step 500  1.5000 nats  2.1640 bits/byte  best");
     expect(lines[2]).toBe("validation at step 600  1.6000 nats  2.3000 bits/byte");
     expect(lines[3]).toBe(`sample at step 600  To be↵${"x".repeat(194)}…`);

@@ -14,7 +14,7 @@ const start: TrainEvent = {
   type: "start",
   title: "t",
   totalSteps: 4,
-  step: 1,
+  step: 0,
   numParameters: 10_788_929,
   tokensPerStep: 2048,
   flopsPerStep: 1e11,
@@ -164,7 +164,7 @@ describe("renderReport", () => {
     const events: TimedEvent[] = [
       { ...start, time: "2026-11-23T10:00:00.000Z" },
       { ...step(1, 3), time: "2026-11-23T10:00:05.000Z" },
-      { ...start, step: 2, time: "2026-11-24T10:00:00.000Z" },
+      { ...start, step: 1, time: "2026-11-24T10:00:00.000Z" },
       { ...step(2, 3), time: "2026-11-24T10:00:07.000Z" },
     ];
     const resumed = renderReport({ ...run, events });

@@ -12,7 +12,7 @@ function play(numSteps: number, extra: readonly TrainEvent[] = []): RunState {
       type: "start",
       title: "gpt2 · 6 layers × 384 · 漢字",
       totalSteps: 200,
-      step: 1,
+      step: 0,
       numParameters: 10_700_000,
       tokensPerStep: 2048,
       flopsPerStep: 1e11,
@@ -114,6 +114,13 @@ describe("renderFrame", () => {
     expect(frame).toContain("2 steps skipped");
     expect(frame).toContain("loss NaN nats");
     expect(frame).toContain("gradient Infinity");
+  });
+
+  it("shows a resumed run as far along as it was", () => {
+    const start: TrainEvent = { ...play(0).start!, step: 50 };
+    expect(renderFrame(advance(beginRun(0), start, 0), 80, 24).join("\n")).toContain(
+      "25.0 %   50 / 200 steps",
+    );
   });
 
   it("has something to say before the first step and after the last", () => {

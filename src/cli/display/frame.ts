@@ -43,7 +43,7 @@ function progressLine(state: RunState, width: number): Segment[] {
   const { start, last } = state;
   if (!start) return [];
   // A resumed run is that far along before its first step.
-  const step = last?.step ?? Math.max(0, start.step - 1);
+  const step = last?.step ?? start.step;
   const part = start.totalSteps > 0 ? step / start.totalSteps : 1;
   const counter = `${formatCount(step)} / ${formatCount(start.totalSteps)} steps`;
   const tail = `  ${(part * 100).toFixed(1).padStart(5)} %   ${counter}`;

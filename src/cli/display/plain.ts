@@ -59,7 +59,7 @@ function stepLine(state: RunState, event: StepEvent): string {
 export function eventLine(event: Exclude<TrainEvent, StepEvent>, state: RunState): string {
   switch (event.type) {
     case "start": {
-      const from = event.step > 1 ? `, from step ${formatCount(event.step)}` : "";
+      const from = event.step > 0 ? `, resumed after step ${formatCount(event.step)}` : "";
       return `${makeVisible(event.title)}: ${formatCount(event.totalSteps)} steps${from}`;
     }
     case "validation": {

@@ -6,7 +6,7 @@ const start: StartEvent = {
   type: "start",
   title: "t",
   totalSteps: 100,
-  step: 1,
+  step: 0,
   numParameters: 1,
   tokensPerStep: 1,
   flopsPerStep: 1,
