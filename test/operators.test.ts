@@ -4,7 +4,7 @@ import { Engine } from "../src/engine/engine.ts";
 import { interpret, toNdArray } from "../src/engine/interpreter.ts";
 import { gradients } from "../src/tensor/gradient.ts";
 import { type NdArray, ndArray } from "../src/tensor/nd-array.ts";
-import type { Op, Sample } from "../src/tensor/op.ts";
+import type { Sample } from "../src/tensor/op.ts";
 import { isFloat } from "../src/tensor/ops/compare.ts";
 import { OPS } from "../src/tensor/registry.ts";
 import { constant, type Tensor } from "../src/tensor/tensor.ts";
@@ -35,12 +35,10 @@ function weighOutputs(outputs: readonly Tensor[]): Tensor | undefined {
   return terms.length > 0 ? terms.reduce((a, b) => a.add(b)) : undefined;
 }
 
-/** Gradients are only defined for outputs that the operator's own gradient takes into account: the first. */
-function lossOf(op: Op, drawn: DrawnSample, float: "float32" | "float64") {
+function lossOf(drawn: DrawnSample, float: "float32" | "float64") {
   const { inputs, outputs } = drawn.build(float);
-  const main = op.name === "split" ? outputs : outputs.slice(0, 1);
   const wrt = inputs.filter((_, i) => drawn.isReal[i]);
-  return { loss: weighOutputs(main), wrt };
+  return { loss: weighOutputs(outputs), wrt };
 }
 
 function numericGradient(loss: Tensor, values: readonly NdArray[], which: number): NdArray {
@@ -75,11 +73,11 @@ describe.each(OPS.map((op) => [op.name, op] as const))("%s", (_, op) => {
   });
 
   const differentiable = samples.filter(([, drawn]) => {
-    const { loss, wrt } = lossOf(op, drawn, "float64");
+    const { loss, wrt } = lossOf(drawn, "float64");
     return op.gradient && loss && wrt.length > 0;
   });
   test.each(differentiable)("gradient, sample %i", (_, drawn) => {
-    const { loss, wrt } = lossOf(op, drawn, "float64");
+    const { loss, wrt } = lossOf(drawn, "float64");
     const analytic = interpret(gradients(loss!, wrt), byName(drawn.values));
     const real = drawn.values.flatMap((_, i) => (drawn.isReal[i] ? [i] : []));
     real.forEach((which, i) => {
@@ -91,7 +89,7 @@ describe.each(OPS.map((op) => [op.name, op] as const))("%s", (_, op) => {
     const { outputs } = drawn.build("float32");
     const results: Record<string, Tensor> = Object.fromEntries(outputs.map((y, i) => [`y${i}`, y]));
     if (op.gradient) {
-      const { loss, wrt } = lossOf(op, drawn, "float32");
+      const { loss, wrt } = lossOf(drawn, "float32");
       const fresh = loss ? gradients(loss, wrt) : [];
       await compareRuntime(Object.fromEntries(fresh.map((g, i) => [`g${i}`, g])), drawn.values);
     }

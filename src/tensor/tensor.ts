@@ -230,12 +230,18 @@ export class Tensor {
   }
   /** `this · weight + bias` over the last axis; the weight is `(out, in)` with `transposeWeight`, else `(in, out)`. */
   linear(weight: Tensor, bias: Tensor | undefined, transposeWeight: boolean): Tensor {
+    const leading = this.shape.slice(0, -1);
+    if (leading.filter((dim) => typeof dim === "string").length > 1) {
+      // A matrix of rows could not be unfolded again: ONNX works out one size at most.
+      const product = this.matmul(weight, { transposeB: transposeWeight });
+      return bias ? product.add(bias) : product;
+    }
     const inSize = this.shape.at(-1)!;
-    const rows = this.reshape([foldDims(this.shape.slice(0, -1)), inSize]);
+    const rows = this.reshape([foldDims(leading), inSize]);
     const product = bias
       ? apply(linear, [rows, weight, bias], { transposeWeight })[0]!
       : rows.matmul(weight, { transposeB: transposeWeight });
-    return product.reshape([...this.shape.slice(0, -1), product.shape[1]!]);
+    return product.reshape([...leading, product.shape[1]!]);
   }
 
   // Layout.

@@ -3,6 +3,7 @@ import { showShape, staticShape } from "../../core/shape.ts";
 import { broadcastIndex, type NdArray, ndArray, unravel } from "../nd-array.ts";
 import type { EmitCall, Op, TensorSpec } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
+import { addTerms } from "./add-terms.ts";
 import { expectRank } from "./checks.ts";
 import { float32, int64s } from "./constants.ts";
 import { softmaxLines } from "./softmax.ts";
@@ -96,19 +97,19 @@ export const attention: Op<AttentionAttributes> = {
     return [result, { shape: [B, G, (H / G) * T, S], data: weights.data }];
   },
   emit: emitAttention,
-  gradient: ({ inputs, outputs, gradients: [g], attributes: { scale } }) => {
+  gradient: ({ inputs, outputs, gradients: [g, g2], attributes: { scale } }) => {
     const [q, k, v] = inputs as [Tensor, Tensor, Tensor];
     const [result, weights] = outputs as [Tensor, Tensor];
     const fold = (x: Tensor) => x.reshape([...weights.shape.slice(0, 3), x.shape[3]!]); // (B, G, H/G·T, D)
-    const byResult = fold(g!);
+    const byResult = g && fold(g);
+    const byWeights = addTerms(byResult?.matmul(v, { transposeB: true }), g2)!;
     // Σ_s weights·(dOut·vᵀ) is Σ_d dOut·out: D columns instead of S.
-    const rowSum = g!.mul(result).sum(-1, true);
-    const byWeights = byResult.matmul(v, { transposeB: true });
-    const byScores = weights.mul(byWeights.sub(fold(rowSum)));
+    const rowSum = addTerms(g && fold(g.mul(result).sum(-1, true)), g2?.mul(weights).sum(-1, true))!;
+    const byScores = weights.mul(byWeights.sub(rowSum));
     return [
       byScores.matmul(k, { scale }).reshape(q.shape),
       byScores.matmul(fold(q), { transposeA: true, scale }),
-      weights.matmul(byResult, { transposeA: true }),
+      byResult && weights.matmul(byResult, { transposeA: true }),
       undefined,
     ];
   },

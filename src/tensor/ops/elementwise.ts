@@ -156,7 +156,11 @@ export const abs: Op<NoAttributes> = unary("abs", {
   draw: ["apart"],
 });
 
-export const sign: Op<NoAttributes> = unary("sign", { onnx: "Sign", compute: Math.sign, draw: ["apart"] });
+/** −1, 0 or 1. Constant piece by piece, so that its gradient is zero. */
+export const sign: Op<NoAttributes> = {
+  ...unary("sign", { onnx: "Sign", compute: Math.sign, draw: ["apart"] }),
+  gradient: () => [undefined],
+};
 
 export const exp: Op<NoAttributes> = unary("exp", {
   onnx: "Exp",

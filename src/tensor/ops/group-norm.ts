@@ -3,7 +3,9 @@ import { showShape, staticShape } from "../../core/shape.ts";
 import { mapLines, ndArray } from "../nd-array.ts";
 import type { EmitCall, Op } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
+import { addTerms } from "./add-terms.ts";
 import { float32, int64s } from "./constants.ts";
+import { inverseSlope } from "./normalize.ts";
 
 // B batch · C channels · G groups · N elements of a group, over its channels and all places
 
@@ -50,20 +52,27 @@ export const groupNorm: Op<GroupNormAttributes> = {
     return [result, mean, inverse];
   },
   emit: emitGroupNorm,
-  gradient: ({ inputs, outputs: [, mean, inverse], gradients: [g], attributes: { groups } }) => {
+  gradient: ({ inputs, outputs: [, mean, inverse], gradients: [g, byMean, byInverse], attributes }) => {
     const [x, weight, bias] = inputs as [Tensor, Tensor, Tensor];
     const [batch, numChannels, ...places] = x.shape as [number, number, ...number[]];
+    const { groups } = attributes;
     const size = (numChannels / groups) * places.reduce((a, b) => a * b, 1);
     const onGroups = (t: Tensor) => t.reshape([batch, groups, size]);
     const perChannel = [numChannels, ...places.map(() => 1)]; // broadcasts over x
     const normal = onGroups(x).sub(mean!).mul(inverse!);
-    const product = g!.mul(normal.reshape(x.shape));
-    const weighted = onGroups(g!.mul(weight.reshape(perChannel)));
+    const byStatistics = addTerms(
+      byMean?.mul(1 / size).broadcastTo([batch, groups, size]),
+      byInverse && normal.mul(inverseSlope(byInverse, inverse!, size)),
+    );
+    if (!g) return [byStatistics?.reshape(x.shape), undefined, undefined];
+    const product = g.mul(normal.reshape(x.shape));
+    const weighted = onGroups(g.mul(weight.reshape(perChannel)));
     // dx = inverse · (g·w − mean(g·w) − normal · mean(g·w·normal))
     const slope = weighted.mul(normal).mean(2, true);
     const byX = weighted.sub(weighted.mean(2, true)).sub(normal.mul(slope)).mul(inverse!);
     const toChannels = (t: Tensor) => t.sumTo(perChannel).reshape(weight.shape);
-    return [byX.reshape(x.shape), toChannels(product), toChannels(g!).reshape(bias.shape)];
+    const total = addTerms(byX, byStatistics)!.reshape(x.shape);
+    return [total, toChannels(product), toChannels(g).reshape(bias.shape)];
   },
   samples: [
     { shapes: [[2, 4, 3], [4], [4]], attributes: { groups: 2, epsilon: 1e-5 } },

@@ -57,7 +57,9 @@ function isFree(size: number): boolean {
   return size === -1;
 }
 
+/** The reference sees sizes only, not which name an axis had, so it can work out a single named one. */
 function resolve(length: number, shape: Shape): number[] {
+  if (shape.filter((dim) => typeof dim === "string").length > 1) staticShape(shape, "reference of reshape");
   const known = shape.reduce<number>((n, dim) => n * (typeof dim === "number" ? dim : 1), 1);
   return shape.map((dim) => (typeof dim === "number" ? dim : length / known));
 }

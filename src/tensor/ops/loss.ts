@@ -2,6 +2,7 @@ import { ShapeError } from "../../core/errors.ts";
 import { showShape } from "../../core/shape.ts";
 import { mapLines } from "../nd-array.ts";
 import type { Op } from "../op.ts";
+import { addTerms } from "./add-terms.ts";
 import { expectIndices, expectRank } from "./checks.ts";
 import { float32, int64s } from "./constants.ts";
 import { logSoftmaxLine } from "./softmax.ts";
@@ -87,8 +88,16 @@ export const crossEntropy: Op<CrossEntropyAttributes> = {
       .broadcastTo([rows, 1]);
     let excess = logProbabilities!.exp().scatterAddAlongLast(column, hit);
     if (labelSmoothing > 0) excess = excess.sub(labelSmoothing / width);
-    const perRow = share.div(share.sum().maximum(1)).mul(gradients[0]!).reshape([rows, 1]);
-    return [excess.mul(perRow), undefined];
+    const [byLoss, byLogProbabilities] = gradients;
+    const perRow = byLoss && share.div(share.sum().maximum(1)).mul(byLoss).reshape([rows, 1]);
+    const total = byLogProbabilities?.sum(1, true);
+    return [
+      addTerms(
+        perRow && excess.mul(perRow),
+        total && byLogProbabilities!.sub(logProbabilities!.exp().mul(total)),
+      ),
+      undefined,
+    ];
   },
   samples: [
     {

@@ -3,6 +3,7 @@ import { type Shape, showShape } from "../../core/shape.ts";
 import { mapLines, type NdArray, ndArray } from "../nd-array.ts";
 import type { EmitCall, Op, TensorSpec } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
+import { addTerms } from "./add-terms.ts";
 import { float32, int64s } from "./constants.ts";
 
 export interface NormAttributes {
@@ -62,16 +63,21 @@ export const layerNorm: Op<NormAttributes> = {
       attributes: { axis: -1n, epsilon: attributes.epsilon },
       numOutputs: 3,
     }),
-  gradient: ({ inputs, outputs: [, mean, inverse], gradients: [g] }) => {
+  gradient: ({ inputs, outputs: [, mean, inverse], gradients: [g, byMean, byInverse] }) => {
     const [x, weight, bias] = inputs as [Tensor, Tensor, Tensor];
     const width = weight.shape[0] as number;
     const perColumn = weight.mul(1 / width).reshape([width, 1]);
     const normal = x.sub(mean!).mul(inverse!);
-    const product = g!.mul(normal);
+    const byStatistics = addTerms(
+      byMean?.mul(1 / width).broadcastTo(x.shape),
+      byInverse && normal.mul(inverseSlope(byInverse, inverse!, width)),
+    );
+    if (!g) return [byStatistics, undefined, undefined];
+    const product = g.mul(normal);
     // dx = inverse · (g·w − mean(g·w) − normal · mean(g·w·normal)); the two row means are matrix–vector products.
-    const centred = g!.mul(weight).sub(normal.mul(product.matmul(perColumn)));
-    const byX = centred.sub(g!.matmul(perColumn)).mul(inverse!);
-    return [byX, product.sumTo(weight.shape), g!.sumTo(bias.shape)];
+    const centred = g.mul(weight).sub(normal.mul(product.matmul(perColumn)));
+    const byX = centred.sub(g.matmul(perColumn)).mul(inverse!);
+    return [addTerms(byX, byStatistics), product.sumTo(weight.shape), g.sumTo(bias.shape)];
   },
   samples: [
     { shapes: [[3, 4], [4], [4]], attributes: { epsilon: 1e-5 } },
@@ -105,14 +111,16 @@ export const rmsNorm: Op<NormAttributes> = {
       numOutputs: 2,
     });
   },
-  gradient: ({ inputs, outputs: [, inverse], gradients: [g] }) => {
+  gradient: ({ inputs, outputs: [, inverse], gradients: [g, byInverse] }) => {
     const [x, weight] = inputs as [Tensor, Tensor];
     const width = weight.shape[0] as number;
     const normal = x.mul(inverse!);
-    const product = g!.mul(normal);
+    const byStatistic = byInverse && normal.mul(inverseSlope(byInverse, inverse!, width));
+    if (!g) return [byStatistic, undefined];
+    const product = g.mul(normal);
     const rowMean = product.matmul(weight.mul(1 / width).reshape([width, 1]));
-    const byX = g!.mul(weight).sub(normal.mul(rowMean)).mul(inverse!);
-    return [byX, product.sumTo(weight.shape)];
+    const byX = g.mul(weight).sub(normal.mul(rowMean)).mul(inverse!);
+    return [addTerms(byX, byStatistic), product.sumTo(weight.shape)];
   },
   samples: [
     { shapes: [[3, 4], [4]], attributes: { epsilon: 1e-5 } },
@@ -120,6 +128,11 @@ export const rmsNorm: Op<NormAttributes> = {
     { shapes: [[1, 5], [5]], attributes: { epsilon: 1e-6 } },
   ],
 };
+
+/** With `inverse = (mean(c²) + ε)^−½`, what the normalised value is to be multiplied by: `d inverse / dx = −inverse²/width · normal`. */
+export function inverseSlope(byInverse: Tensor, inverse: Tensor, width: number): Tensor {
+  return byInverse.mul(inverse.mul(inverse)).mul(-1 / width);
+}
 
 /** ONNX has had the operator from opset 23 on; many tools read only older ones. */
 function emitPlainRmsNorm({ emitter, inputs: [x, weight], attributes }: EmitCall<NormAttributes>): string[] {
