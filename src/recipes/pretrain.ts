@@ -212,6 +212,8 @@ class Journal {
   readonly #metricsPath: string;
   readonly #describe: () => Omit<Parameters<typeof renderReport>[0], "events" | "next">;
   #log: MetricsLog | undefined;
+  /** Notices from before the log was open, such as that of a damaged checkpoint. */
+  readonly #early: TrainEvent[] = [];
 
   constructor(options: PretrainOptions, corpus: Corpus, model: Gpt2, baseline: NgramBaseline) {
     const startedAt = new Date().toISOString();
@@ -233,8 +235,10 @@ class Journal {
       this.#log = this.#options.resume
         ? MetricsLog.resume(this.#metricsPath, event.step)
         : MetricsLog.create(this.#metricsPath);
+      for (const notice of this.#early) this.#log.append(notice);
     }
-    this.#log?.append(event);
+    if (this.#log) this.#log.append(event);
+    else this.#early.push(event);
     this.#options.onEvent(event);
     if (event.type === "validation" || event.type === "end") this.#writeReport();
   }

@@ -14,7 +14,7 @@ export interface StartEvent {
   /** Shown as the title, e.g. `gpt2 · 6 layers × 384 · 10.7 M parameters`. */
   readonly title: string;
   readonly totalSteps: number;
-  /** First step this process runs; above 0 after a resume. */
+  /** Steps done before this process began; above 0 after a resume. */
   readonly step: number;
   readonly numParameters: number;
   readonly tokensPerStep: number;
