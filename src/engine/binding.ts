@@ -79,16 +79,18 @@ export class Slots {
     this.#pointers = new BigUint64Array(names.length + 1);
   }
 
-  get names(): Pointer {
-    return this.#library.addressOf(this.#namePointers);
+  /** Addresses of the names' characters. */
+  get names(): BigUint64Array {
+    return this.#namePointers;
   }
 
-  get values(): Pointer {
-    return this.#library.addressOf(this.#pointers);
+  /** Addresses of the native tensors; 0 where the runtime is to allocate one. */
+  get values(): BigUint64Array {
+    return this.#pointers;
   }
 
-  get count(): Pointer {
-    return BigInt(this.#names.length);
+  get count(): number {
+    return this.#names.length;
   }
 
   bind(name: string, value: Pointer, tensor: HostTensor): void {

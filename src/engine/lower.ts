@@ -9,12 +9,14 @@ import { OnnxModel } from "./onnx-model.ts";
 export interface LoweredGraph {
   readonly bytes: Uint8Array;
   readonly inputs: ReadonlyMap<string, TensorSpec>;
+  /** Leaves that are constants of the program, whose values its session is given. */
+  readonly constants: ReadonlyMap<string, TensorSpec>;
   readonly outputs: ReadonlyMap<string, TensorSpec>;
 }
 
 /**
- * Writes everything the outputs depend on as ONNX. Inputs and parameters become graph inputs under their names;
- * only those that the outputs need appear.
+ * Writes everything the outputs depend on as ONNX. Inputs and parameters become graph inputs under their names, those
+ * named in `constants` become constants; only those that the outputs need appear.
  *
  * @throws {ShapeError} if two different leaves share a name.
  */
@@ -22,13 +24,14 @@ export function lower(
   name: string,
   outputs: Readonly<Record<string, Tensor>>,
   dialect: Dialect,
+  constants: Iterable<string> = [],
 ): LoweredGraph {
   const model = new OnnxModel(dialect);
   const names = new Map<Tensor, string>();
-  const inputs = new Map<string, TensorSpec>();
   const named = new Map<string, Tensor>();
+  const held = new Set(constants);
   for (const node of reachableNodes(Object.values(outputs))) {
-    const emitted = node.op ? emitNode(node, names, model) : [emitLeaf(node, model, inputs, named)];
+    const emitted = node.op ? emitNode(node, names, model) : [emitLeaf(node, model, held, named)];
     node.outputs.forEach((tensor, i) => {
       names.set(tensor, emitted[i]!);
     });
@@ -36,7 +39,13 @@ export function lower(
   for (const [outputName, tensor] of Object.entries(outputs)) {
     model.output(outputName, names.get(tensor)!, tensor);
   }
-  return { bytes: model.toBytes(name), inputs, outputs: new Map(Object.entries(outputs)) };
+  const leaves = [...named];
+  return {
+    bytes: model.toBytes(name),
+    inputs: new Map(leaves.filter(([leaf]) => !held.has(leaf))),
+    constants: new Map(leaves.filter(([leaf]) => held.has(leaf))),
+    outputs: new Map(Object.entries(outputs)),
+  };
 }
 
 function emitNode(node: Node, names: ReadonlyMap<Tensor, string>, emitter: OnnxModel): readonly string[] {
@@ -48,7 +57,7 @@ function emitNode(node: Node, names: ReadonlyMap<Tensor, string>, emitter: OnnxM
 function emitLeaf(
   node: Node,
   model: OnnxModel,
-  inputs: Map<string, TensorSpec>,
+  held: ReadonlySet<string>,
   named: Map<string, Tensor>,
 ): string {
   const leaf = node.leaf!;
@@ -63,7 +72,7 @@ function emitLeaf(
     });
   }
   named.set(name, tensor);
-  inputs.set(name, tensor);
-  model.input(name, tensor);
+  if (held.has(name)) model.heldConstant(name, tensor);
+  else model.input(name, tensor);
   return name;
 }

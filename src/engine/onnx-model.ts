@@ -23,6 +23,7 @@ export class OnnxModel implements Emitter {
   readonly dialect: Dialect;
   readonly #nodes: OnnxNode[] = [];
   readonly #constants = new Map<string, { readonly name: string; readonly tensor: HostTensor }>();
+  readonly #heldConstants: Uint8Array[] = [];
   readonly #inputs: Uint8Array[] = [];
   readonly #outputs: Uint8Array[] = [];
   /** Internal names of results → the names they leave under. */
@@ -61,6 +62,11 @@ export class OnnxModel implements Emitter {
     this.#inputs.push(valueInfo(name, spec));
   }
 
+  /** A constant whose values are given with the session: only its name, type and shape are written. */
+  heldConstant(name: string, spec: TensorSpec): void {
+    this.#heldConstants.push(writeHeldTensor(name, spec));
+  }
+
   /** Names a result of the graph. A computed tensor is renamed; one that has a name already is copied. */
   output(name: string, from: string, spec: TensorSpec): void {
     const isComputed = this.#nodes.some(({ outputs }) => outputs.includes(from));
@@ -76,6 +82,7 @@ export class OnnxModel implements Emitter {
     for (const { name, tensor } of this.#constants.values()) {
       graph.message(5, (writer) => writeTensor(writer, name, tensor));
     }
+    for (const tensor of this.#heldConstants) graph.bytes(5, tensor);
     for (const value of this.#inputs) graph.bytes(11, value);
     for (const value of this.#outputs) graph.bytes(12, value);
     const model = new ProtobufWriter().varint(1, IR_VERSION).string(2, "plinth");
@@ -123,6 +130,15 @@ function writeAttribute(writer: ProtobufWriter, name: string, value: AttributeVa
 function writeTensor(writer: ProtobufWriter, name: string, tensor: HostTensor): void {
   for (const size of tensor.shape) writer.varint(1, BigInt(size));
   writer.varint(2, ONNX_TYPE[tensor.dtype]).string(8, name).bytes(9, bytesOf(tensor));
+}
+
+/** A tensor of `TensorProto.EXTERNAL` data; the place it names is never looked at. */
+function writeHeldTensor(name: string, { dtype, shape }: TensorSpec): Uint8Array {
+  const writer = new ProtobufWriter();
+  for (const size of shape) writer.varint(1, BigInt(size));
+  writer.varint(2, ONNX_TYPE[dtype]).string(8, name);
+  writer.message(13, (entry) => entry.string(1, "location").string(2, "memory"));
+  return writer.varint(14, 1n).finish();
 }
 
 function valueInfo(name: string, { dtype, shape }: TensorSpec): Uint8Array {

@@ -6,6 +6,9 @@ import { EnvironmentError } from "../core/errors.ts";
 /** An address in native memory. */
 export type Pointer = bigint;
 
+/** What a native function takes. */
+export type Argument = Pointer | number | string | ArrayBufferView;
+
 type NativeFunction = KoffiFunc<(...args: unknown[]) => unknown>;
 
 /** A status: 0n for success, else an error object that must be released. */
@@ -13,13 +16,13 @@ type Status = bigint;
 
 /**
  * The functions of ONNX Runtime's C interface that Plinth calls, each with its place in the `OrtApi` table and its
- * arguments: `p` pointer or size, `i` 32-bit integer, `s` string, `o` pointer written by the callee. The table only ever
+ * arguments: `p` pointer, `n` size, `i` 32-bit integer, `s` string, `o` pointer written by the callee. The table only ever
  * grows at its end, so these places hold for every later release.
  */
 const FUNCTIONS = {
   getErrorMessage: [2, "p"],
-  createSessionFromArray: [8, "ppppo"],
-  run: [9, "pppppppp"],
+  createSessionFromArray: [8, "ppnpo"],
+  run: [9, "ppppnpnp"],
   createSessionOptions: [10, "o"],
   enableProfiling: [14, "ps"],
   disableMemPattern: [17, "p"],
@@ -28,11 +31,11 @@ const FUNCTIONS = {
   createRunOptions: [39, "o"],
   setTerminate: [46, "p"],
   unsetTerminate: [47, "p"],
-  createTensorWithData: [49, "pppppio"],
+  createTensorWithData: [49, "ppnpnio"],
   getTensorData: [51, "po"],
   getElementType: [60, "pp"],
   getDimensionsCount: [61, "pp"],
-  getDimensions: [62, "ppp"],
+  getDimensions: [62, "ppn"],
   getTensorTypeAndShape: [65, "po"],
   createCpuMemoryInfo: [69, "iio"],
   releaseStatus: [93, "p"],
@@ -50,6 +53,7 @@ const FUNCTIONS = {
   setGlobalIntraOpThreads: [147, "pi"],
   addInitializer: [150, "psp"],
   setGlobalDenormalAsZero: [155, "p"],
+  addExternalInitializers: [210, "pppp"],
 } as const satisfies Record<string, readonly [place: number, signature: string]>;
 
 type FunctionName = keyof typeof FUNCTIONS;
@@ -112,8 +116,11 @@ export class OrtLibrary {
     }
   }
 
-  /** Calls a function; a failing status becomes an error. Returns what an `o` argument received. */
-  call(name: FunctionName, ...args: (Pointer | number | string)[]): Pointer {
+  /**
+   * Calls a function; a failing status becomes an error. Returns what an `o` argument received. An array given for a
+   * pointer stays alive during the call; its bare address would not keep it.
+   */
+  call(name: FunctionName, ...args: Argument[]): Pointer {
     const received: [Pointer | null] = [null];
     const withReceiver = FUNCTIONS[name][1].endsWith("o") ? [...args, received] : args;
     this.#check(name, this.#functions.get(name)!(...withReceiver));
@@ -121,7 +128,7 @@ export class OrtLibrary {
   }
 
   /** Calls a function on another thread, so that the event loop stays live. */
-  callAsync(name: FunctionName, ...args: (Pointer | number | string)[]): Promise<void> {
+  callAsync(name: FunctionName, ...args: Argument[]): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#functions.get(name)!.async(...args, (failure: Error | null, status: unknown) => {
         try {
@@ -135,7 +142,7 @@ export class OrtLibrary {
     });
   }
 
-  /** Where a typed array's elements lie. Valid while the array is referenced: its buffer never moves. */
+  /** Where a typed array's elements lie. The caller keeps the array referenced as long as the address is in use. */
   addressOf(array: ArrayBufferView): Pointer {
     return this.#koffi.address(array);
   }
@@ -167,7 +174,7 @@ function prototype(
   returns: string | undefined,
   signature: string,
 ): TypeObject {
-  const types: Record<string, string> = { p: "uintptr_t", i: "int", s: "str", o: "_Out_ void **" };
+  const types: Record<string, string> = { p: "void *", n: "size_t", i: "int", s: "str", o: "_Out_ void **" };
   const list = [...signature].map((letter) => types[letter]).join(", ");
   return koffi.proto(`${returns ?? "void *"} (${list})`);
 }

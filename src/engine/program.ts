@@ -6,7 +6,7 @@ import { ONNX_TYPE } from "../tensor/ops/compare.ts";
 import type { Engine } from "./engine.ts";
 import { Binding } from "./binding.ts";
 import type { LoweredGraph } from "./lower.ts";
-import type { OrtLibrary, Pointer } from "./ort-library.ts";
+import type { Argument, OrtLibrary, Pointer } from "./ort-library.ts";
 
 /** `GraphOptimizationLevel::ORT_ENABLE_ALL`. */
 const OPTIMIZE_ALL = 99;
@@ -71,12 +71,11 @@ export class Program {
     });
     this.#kept.push(...constants.values());
     const { bytes } = graph;
-    const at = this.#library.addressOf(bytes);
     this.#session = this.#library.call(
       "createSessionFromArray",
       engine.environment,
-      at,
-      BigInt(bytes.length),
+      bytes,
+      bytes.length,
       sessionOptions,
     );
     this.#library.call("releaseSessionOptions", sessionOptions);
@@ -150,7 +149,7 @@ export class Program {
     return profile;
   }
 
-  #prepare(feeds: Feeds, binding: Binding): Pointer[] {
+  #prepare(feeds: Feeds, binding: Binding): Argument[] {
     if (this.#isDisposed || this.#isBusy) {
       const got = this.#isDisposed ? "a disposed one" : "one that is running";
       throw new EnvironmentError({ where: `program ${this.name}`, expected: "an idle program", got });
@@ -208,10 +207,10 @@ export class Program {
     return this.#library.call(
       "createTensorWithData",
       this.#memory,
-      this.#library.addressOf(tensor.data),
-      BigInt(tensor.data.byteLength),
-      this.#library.addressOf(sizes),
-      BigInt(tensor.shape.length),
+      tensor.data,
+      tensor.data.byteLength,
+      sizes,
+      tensor.shape.length,
       Number(ONNX_TYPE[tensor.dtype]),
     );
   }
@@ -220,13 +219,13 @@ export class Program {
     const info = this.#library.call("getTensorTypeAndShape", value);
     const scratch = new BigInt64Array(1);
     const read = (name: "getElementType" | "getDimensionsCount") => {
-      this.#library.call(name, info, this.#library.addressOf(scratch));
+      this.#library.call(name, info, scratch);
       return Number(scratch[0]! & 0xffffffffn);
     };
     const dtype = DTYPE_OF_ONNX.get(read("getElementType"))!;
     const rank = read("getDimensionsCount");
     const sizes = new BigInt64Array(rank + 1);
-    this.#library.call("getDimensions", info, this.#library.addressOf(sizes), BigInt(rank));
+    this.#library.call("getDimensions", info, sizes, rank);
     this.#library.call("releaseTensorTypeAndShape", info);
     const shape = Array.from(sizes.subarray(0, rank), Number);
     const data = allocate(dtype, numElements(shape));
