@@ -3,8 +3,8 @@ import { EnvironmentError, ShapeError } from "../core/errors.ts";
 import { showShape } from "../core/shape.ts";
 import type { TensorSpec } from "../tensor/op.ts";
 import { ONNX_TYPE } from "../tensor/ops/compare.ts";
+import { Binding, Slots } from "./binding.ts";
 import type { Engine } from "./engine.ts";
-import { Binding } from "./binding.ts";
 import type { LoweredGraph } from "./lower.ts";
 import type { Argument, OrtLibrary, Pointer } from "./ort-library.ts";
 
@@ -40,7 +40,7 @@ export class Program {
   readonly #runOptions: Pointer;
   readonly #bindings: Binding[] = [];
   readonly #binding: Binding;
-  readonly #constants: readonly Pointer[];
+  readonly #constants: ReadonlyMap<Pointer, HostTensor>;
   readonly #profiles: boolean;
   #running: Promise<unknown> = Promise.resolve();
   #isBusy = false;
@@ -48,8 +48,7 @@ export class Program {
 
   constructor(engine: Engine, name: string, graph: LoweredGraph, options: ProgramOptions) {
     this.name = name;
-    const constants = options.constants ?? new Map<string, HostTensor>();
-    this.inputs = new Map([...graph.inputs].filter(([input]) => !constants.has(input)));
+    this.inputs = graph.inputs;
     this.outputs = graph.outputs;
     this.#library = engine.library;
     this.#memory = engine.memory;
@@ -62,14 +61,7 @@ export class Program {
     for (const [key, value] of Object.entries(options.session ?? {})) {
       this.#library.call("addSessionConfigEntry", sessionOptions, key, value);
     }
-    this.#constants = [...constants].flatMap(([input, tensor]) => {
-      const spec = graph.inputs.get(input);
-      if (!spec) return [];
-      const value = this.#wrap(input, tensor, spec);
-      this.#library.call("addInitializer", sessionOptions, input, value);
-      return [value];
-    });
-    this.#kept.push(...constants.values());
+    this.#constants = this.#giveConstants(sessionOptions, graph.constants, options.constants);
     const { bytes } = graph;
     this.#session = this.#library.call(
       "createSessionFromArray",
@@ -81,9 +73,6 @@ export class Program {
     this.#library.call("releaseSessionOptions", sessionOptions);
     this.#runOptions = this.#library.call("createRunOptions");
   }
-
-  /** Keeps the memory behind constants alive as long as the program. */
-  readonly #kept: HostTensor[] = [];
 
   /** Another set of bound tensors for this program, for work that alternates between several. */
   newBinding(): Binding {
@@ -143,10 +132,38 @@ export class Program {
     }
     this.#library.call("releaseSession", this.#session);
     this.#library.call("releaseRunOptions", this.#runOptions);
-    for (const value of [...this.#constants, ...this.#bindings.flatMap((binding) => binding.bound())]) {
+    for (const value of [
+      ...this.#constants.keys(),
+      ...this.#bindings.flatMap((binding) => binding.bound()),
+    ]) {
       this.#library.call("releaseValue", value);
     }
     return profile;
+  }
+
+  /**
+   * Gives the session its constants: native tensors over our own memory, which must live as long as the session. As external
+   * data they stand in for a file when the graph is optimised; as shared initializers they are then used where they
+   * lie instead of being copied.
+   */
+  #giveConstants(
+    sessionOptions: Pointer,
+    specs: ReadonlyMap<string, TensorSpec>,
+    tensors: ReadonlyMap<string, HostTensor> = new Map(),
+  ): ReadonlyMap<Pointer, HostTensor> {
+    const given = new Map<Pointer, HostTensor>();
+    if (specs.size === 0) return given;
+    const slots = new Slots(this.#library, [...specs.keys()]);
+    for (const [name, spec] of specs) {
+      const tensor = tensors.get(name)!; // the graph's constants are those it was written for
+      const value = this.#wrap(name, tensor, spec);
+      this.#library.call("addInitializer", sessionOptions, name, value);
+      slots.bind(name, value, tensor);
+      given.set(value, tensor);
+    }
+    const { names, values, count } = slots;
+    this.#library.call("addExternalInitializers", sessionOptions, names, values, count);
+    return given;
   }
 
   #prepare(feeds: Feeds, binding: Binding): Argument[] {
@@ -160,7 +177,11 @@ export class Program {
       const missing = inputs.missing();
       if (missing.length > 0) {
         const where = `program ${this.name}`;
-        throw new ShapeError({ where, expected: "values for all inputs", got: `none for ${missing.join(", ")}` });
+        throw new ShapeError({
+          where,
+          expected: "values for all inputs",
+          got: `none for ${missing.join(", ")}`,
+        });
       }
     } catch (error) {
       inputs.clear();

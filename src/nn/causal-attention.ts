@@ -1,3 +1,4 @@
+import type { Dim } from "../core/shape.ts";
 import type { CachedResults, Tensor } from "../tensor/tensor.ts";
 
 // B batch · H query heads · G key/value heads · T tokens · D head width
@@ -53,6 +54,14 @@ export function attendCausally(
   return mergeHeads(causalAttention(queries, keys, values, options));
 }
 
+/** Cached heads are a multiple of that many numbers wide, as the runtime's kernel wants them. */
+const CACHED_WIDTH_UNIT = 8;
+
+/** The width of a head in the cache: the head's own, filled up with zeros to what the runtime's kernel takes. */
+export function cachedHeadSize(headSize: number): number {
+  return Math.ceil(headSize / CACHED_WIDTH_UNIT) * CACHED_WIDTH_UNIT;
+}
+
 /** Causal self-attention that continues a cache: the {@link Attend} of generation, for one layer. */
 export function attendCached(
   q: Tensor,
@@ -63,22 +72,44 @@ export function attendCached(
   shape: { readonly numHeads: number; readonly numKeyValueHeads: number; readonly headSize: number },
 ): CachedResults {
   const { lengths, totalLength } = cache;
-  const { numHeads, numKeyValueHeads } = shape;
-  return q.cachedAttention(
-    { key: k, value: v, pastKey: cache.keys[layer]!, pastValue: cache.values[layer]!, lengths, totalLength },
-    { numHeads, numKeyValueHeads, scale: 1 / Math.sqrt(shape.headSize) },
+  const { numHeads, numKeyValueHeads, headSize } = shape;
+  const fill = cachedHeadSize(headSize) - headSize;
+  // Zeros add nothing to the products of queries and keys, and what they add to the values is cut off again.
+  const [query, key, value] = [q, k, v].map((x) =>
+    resizeHeads(x, headSize, (heads) => heads.pad(3, 0, fill)),
   );
+  const attended = query!.cachedAttention(
+    {
+      key: key!,
+      value: value!,
+      pastKey: cache.keys[layer]!,
+      pastValue: cache.values[layer]!,
+      lengths,
+      totalLength,
+    },
+    { numHeads, numKeyValueHeads, scale: 1 / Math.sqrt(headSize) },
+  );
+  const cut = (heads: Tensor) => heads.slice(3, 0, headSize);
+  return { ...attended, result: resizeHeads(attended.result, headSize + fill, cut) };
 }
 
 /** Keys and values of every layer that a decoder has seen so far, as a program takes them. */
 export interface LayerCaches {
-  /** Per layer: `(B, G, capacity, D)`. */
+  /** Per layer: `(B, G, capacity, cachedHeadSize(D))`. */
   readonly keys: readonly Tensor[];
   readonly values: readonly Tensor[];
   /** Tokens in sight of each row's last one, minus one: int32 `(B)`. */
   readonly lengths: Tensor;
   /** The largest of `lengths`, plus one: int32 `(1)`. */
   readonly totalLength: Tensor;
+}
+
+/** x `(B, T, H·D)` with its heads of another width; T may be a name. */
+function resizeHeads(x: Tensor, headSize: number, resize: (heads: Tensor) => Tensor): Tensor {
+  const [B, T, C] = x.shape as [Dim, Dim, number];
+  const heads = x.reshape([B, T, C / headSize, headSize]);
+  const resized = resize(heads);
+  return resized === heads ? x : resized.reshape([B, T, (C / headSize) * (resized.shape[3] as number)]);
 }
 
 /** x `(B, T, H·D)` → `(B, H, T, D)`. */
