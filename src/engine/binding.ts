@@ -43,7 +43,7 @@ export class Binding {
   feed(name: string, tensor: HostTensor): void {
     const spec = this.#program.inputs.get(name);
     if (!spec) throw this.#unknown(name);
-    this.inputs.feed(name, this.#wrap(name, tensor, spec));
+    this.inputs.feed(name, this.#wrap(name, tensor, spec), tensor);
   }
 
   bound(): Pointer[] {
@@ -67,6 +67,8 @@ export class Slots {
   readonly #pointers: BigUint64Array;
   readonly #library: OrtLibrary;
   readonly #bound = new Map<number, { readonly value: Pointer; readonly tensor: HostTensor }>();
+  /** What the coming run reads besides: held, since the caller may let go of it while other threads still read. */
+  readonly #fed: HostTensor[] = [];
   /** Referenced so that the native side's addresses stay valid. */
   readonly #strings: readonly Uint8Array[];
   readonly #namePointers: BigUint64Array;
@@ -101,7 +103,8 @@ export class Slots {
     this.#pointers[slot] = value;
   }
 
-  feed(name: string, value: Pointer): void {
+  feed(name: string, value: Pointer, tensor: HostTensor): void {
+    this.#fed.push(tensor);
     const slot = this.#names.indexOf(name);
     if (this.#pointers[slot] !== 0n && this.#pointers[slot] !== this.#bound.get(slot)?.value) {
       this.#library.call("releaseValue", this.#pointers[slot]!);
@@ -128,6 +131,7 @@ export class Slots {
       if (current !== kept && current !== 0n) this.#library.call("releaseValue", current);
       this.#pointers[slot] = kept;
     });
+    this.#fed.length = 0;
   }
 
   bound(): Pointer[] {

@@ -18,7 +18,7 @@ export interface LoweredGraph {
  * Writes everything the outputs depend on as ONNX. Inputs and parameters become graph inputs under their names, those
  * named in `constants` become constants; only those that the outputs need appear.
  *
- * @throws {ShapeError} if two different leaves share a name.
+ * @throws {ShapeError} if two different leaves share a name, or an output has an input's.
  */
 export function lower(
   name: string,
@@ -37,6 +37,7 @@ export function lower(
     });
   }
   for (const [outputName, tensor] of Object.entries(outputs)) {
+    if (named.has(outputName)) throw duplicate(`an input and an output named "${outputName}"`);
     model.output(outputName, names.get(tensor)!, tensor);
   }
   const leaves = [...named];
@@ -46,6 +47,10 @@ export function lower(
     constants: new Map(leaves.filter(([leaf]) => held.has(leaf))),
     outputs: new Map(Object.entries(outputs)),
   };
+}
+
+function duplicate(got: string): ShapeError {
+  return new ShapeError({ where: "compile", expected: "one tensor for each name", got });
 }
 
 function emitNode(node: Node, names: ReadonlyMap<Tensor, string>, emitter: OnnxModel): readonly string[] {
@@ -65,11 +70,7 @@ function emitLeaf(
   const tensor = node.outputs[0]!;
   const name = leaf.kind === "input" ? leaf.name : leaf.path;
   if (named.has(name)) {
-    throw new ShapeError({
-      where: "compile",
-      expected: "one tensor for each name",
-      got: `two different tensors named "${name}"`,
-    });
+    throw duplicate(`two different tensors named "${name}"`);
   }
   named.set(name, tensor);
   if (held.has(name)) model.heldConstant(name, tensor);

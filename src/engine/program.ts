@@ -1,4 +1,11 @@
-import { allocate, type DType, type HostTensor, numElements, viewAs } from "../core/dtype.ts";
+import {
+  allocate,
+  BYTES_PER_ELEMENT,
+  type DType,
+  type HostTensor,
+  numElements,
+  viewAs,
+} from "../core/dtype.ts";
 import { EnvironmentError, ShapeError } from "../core/errors.ts";
 import { showShape } from "../core/shape.ts";
 import type { TensorSpec } from "../tensor/op.ts";
@@ -121,9 +128,15 @@ export class Program {
     }
   }
 
-  /** Gives native memory back. @returns the path of the profile, when one was asked for */
+  /**
+   * Gives native memory back; a second time does nothing.
+   *
+   * @returns the path of the profile, when one was asked for
+   * @throws {EnvironmentError} while a run is under way
+   */
   dispose(): string | undefined {
     if (this.#isDisposed) return undefined;
+    if (this.#isBusy) throw this.#notIdle("one that is running");
     this.#isDisposed = true;
     let profile: string | undefined;
     if (this.#profiles) {
@@ -168,8 +181,7 @@ export class Program {
 
   #prepare(feeds: Feeds, binding: Binding): Argument[] {
     if (this.#isDisposed || this.#isBusy) {
-      const got = this.#isDisposed ? "a disposed one" : "one that is running";
-      throw new EnvironmentError({ where: `program ${this.name}`, expected: "an idle program", got });
+      throw this.#notIdle(this.#isDisposed ? "a disposed one" : "one that is running");
     }
     const { inputs, outputs } = binding;
     try {
@@ -200,6 +212,10 @@ export class Program {
     ];
   }
 
+  #notIdle(got: string): EnvironmentError {
+    return new EnvironmentError({ where: `program ${this.name}`, expected: "an idle program", got });
+  }
+
   #collect({ outputs }: Binding): Record<string, HostTensor> {
     const results: Record<string, HostTensor> = {};
     for (const [name, value] of outputs.fresh()) results[name] = this.#copyOut(value);
@@ -217,11 +233,14 @@ export class Program {
     const fits =
       tensor.shape.length === spec.shape.length &&
       spec.shape.every((dim, axis) => typeof dim === "string" || dim === tensor.shape[axis]);
-    if (tensor.dtype !== spec.dtype || !fits || tensor.data.length !== numElements(tensor.shape)) {
+    const { length, BYTES_PER_ELEMENT: size } = tensor.data;
+    const isWhole = length === numElements(tensor.shape) && size === BYTES_PER_ELEMENT[tensor.dtype];
+    if (tensor.dtype !== spec.dtype || !fits || !isWhole) {
+      const elements = size === BYTES_PER_ELEMENT[tensor.dtype] ? "elements" : `elements of ${size} bytes`;
       throw new ShapeError({
         where: `program ${this.name}, tensor ${name}`,
         expected: `${spec.dtype} ${showShape(spec.shape)}`,
-        got: `${tensor.dtype} ${showShape(tensor.shape)} over ${tensor.data.length} elements`,
+        got: `${tensor.dtype} ${showShape(tensor.shape)} over ${length} ${elements}`,
       });
     }
     const sizes = BigInt64Array.from([...tensor.shape, 0], BigInt);
