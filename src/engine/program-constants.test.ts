@@ -20,9 +20,9 @@ test("constants of a program are not inputs, and count like inputs", () => {
   const program = engine.compile("constants", { y }, { constants });
   expect([...program.inputs.keys()]).toEqual(["x"]);
   const one = program.runSync({ x: floats([1, 2], 1, 10) });
-  expect(Array.from(one.y!.data)).toEqual([51, 72, 93]);
+  expect(Array.from(one.y!.data, Number)).toEqual([51, 72, 93]);
   const two = program.runSync({ x: floats([2, 2], 1, 0, 0, 1) });
-  expect(Array.from(two.y!.data)).toEqual([11, 22, 33, 14, 25, 36]);
+  expect(Array.from(two.y!.data, Number)).toEqual([11, 22, 33, 14, 25, 36]);
   program.dispose();
 });
 
@@ -40,13 +40,13 @@ test("several programs share the memory of one constant", () => {
   const x = input("x", "float32", [1, width]);
   const product = engine.compile("product", { y: x.matmul(table, { transposeB: true }) }, { constants });
   const row = lookup.runSync({ ids: hostTensor("int32", [1], Int32Array.of(3)) }).y!;
-  expect(Array.from(row.data)).toEqual(Array.from(data.subarray(3 * width, 4 * width)));
+  expect(Array.from(row.data, Number)).toEqual(Array.from(data.subarray(3 * width, 4 * width)));
   const scores = product.runSync({ x: hostTensor("float32", [1, width], new Float32Array(width).fill(1)) })
     .y!;
   const sums = Array.from({ length: rows }, (_, r) =>
     data.subarray(r * width, (r + 1) * width).reduce((a, b) => a + b, 0),
   );
-  expect(Array.from(scores.data)).toEqual(sums);
+  expect(Array.from(scores.data, Number)).toEqual(sums);
   lookup.dispose();
   product.dispose();
 });
