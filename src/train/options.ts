@@ -69,6 +69,13 @@ export function trainOptions(given: Partial<TrainOptions>): TrainOptions {
       got: `${options.minLearningRate}`,
     });
   }
+  if (options.warmupSteps > options.steps) {
+    throw new ConfigError({
+      where: "train.warmupSteps",
+      expected: `at most the ${options.steps} steps of the run`,
+      got: `${options.warmupSteps}`,
+    });
+  }
   return options;
 }
 

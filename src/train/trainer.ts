@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import type { HostTensor } from "../core/dtype.ts";
-import { ConfigError, EnvironmentError } from "../core/errors.ts";
+import { ConfigError, EnvironmentError, ShapeError } from "../core/errors.ts";
 import { Random } from "../core/random.ts";
+import { showShape } from "../core/shape.ts";
 import { type BatchCursor, BatchSampler } from "../data/batches.ts";
 import type { WeightedDataset } from "../data/corpus.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -59,6 +60,8 @@ interface Progress {
   sampler: BatchCursor;
   best: { step: number; lossNats: number; bitsPerByte: number } | null;
   skipped: number;
+  /** How many of the last steps were skipped one after the other. */
+  skipsInRow: number;
   seconds: number;
 }
 
@@ -66,7 +69,9 @@ interface Progress {
  * Trains a language model: batches in seeded order, AdamW, validation, checkpoints. A run that was cut off anywhere and
  * resumed ends with the same bits as one that was not.
  *
- * @throws {ConfigError} if there is nothing to resume, or it is of another configuration or tokenizer.
+ * @throws {ConfigError} if there is nothing to resume, it is of another configuration or tokenizer, or the directory
+ *   holds a run that is not to be resumed.
+ * @throws {ShapeError} if initial weights are missing or do not fit.
  * @throws {EnvironmentError} if too many steps in a row are not finite, or the disk refuses.
  */
 export async function train(run: TrainRun): Promise<TrainResult> {
@@ -90,7 +95,6 @@ class Trainer {
   readonly #flopsPerStep: number;
   readonly #tokensPerStep: number;
   readonly #progress: Progress;
-  #skipsInRow = 0;
 
   constructor(run: TrainRun) {
     const { engine, model, options } = run;
@@ -103,7 +107,9 @@ class Trainer {
       });
     }
     this.#run = run;
-    const notice = (message: string) => run.onEvent({ type: "notice", step: 0, message });
+    // The first notices are about the checkpoint that progress is read from.
+    const notice = (message: string) =>
+      run.onEvent({ type: "notice", step: this.#progress?.step ?? 0, message });
     this.#checkpoints = new CheckpointStore(join(run.directory, "checkpoints"), { notice });
     this.#best = new CheckpointStore(join(run.directory, "best"), { keep: 1, notice });
     this.#sampler = new BatchSampler({ datasets: run.train, batchSize, contextLength, seed });
@@ -143,10 +149,10 @@ class Trainer {
     }
     const reason = progress.step === options.steps ? "finished" : "stopped";
     if (reason === "stopped") this.#save();
+    const best = progress.best ?? (await this.#validate());
     const totalFlops = progress.step * this.#flopsPerStep;
     const { step, seconds } = progress;
     onEvent({ type: "end", step, seconds, totalFlops, reason });
-    const best = progress.best ?? (await this.#validate());
     return { reason, step, best, bestWeights: this.#bestWeights(), seconds, totalFlops };
   }
 
@@ -162,15 +168,15 @@ class Trainer {
     }
     const gradientNorm = (await this.#optimizer.gradientNorm()) / options.accumulation;
     const learningRate = learningRateAt(progress.step, options);
-    const isFinite = Number.isFinite(lossNats) && Number.isFinite(gradientNorm);
-    if (isFinite) {
+    const finite = Number.isFinite(lossNats) && Number.isFinite(gradientNorm);
+    if (finite) {
       const clip = Math.min(1, options.clipNorm / gradientNorm) / options.accumulation;
       // Skipped steps moved no moments, so they do not count towards the bias correction.
       await this.#optimizer.update(progress.step + 1 - progress.skipped, learningRate, clip);
     }
     progress.step += 1;
-    this.#skipsInRow = isFinite ? 0 : this.#skipsInRow + 1;
-    if (!isFinite) return this.#skip(lossNats, gradientNorm);
+    progress.skipsInRow = finite ? 0 : progress.skipsInRow + 1;
+    if (!finite) return this.#skip(lossNats, gradientNorm);
     const stepMs = performance.now() - started;
     onEvent({
       type: "step",
@@ -186,15 +192,16 @@ class Trainer {
 
   #skip(lossNats: number, gradientNorm: number): void {
     const { options, onEvent } = this.#run;
+    const progress = this.#progress;
     const reason = `loss ${lossNats}, gradient norm ${gradientNorm}`;
-    this.#progress.skipped += 1;
-    onEvent({ type: "skip", step: this.#progress.step, reason, count: this.#progress.skipped });
-    if (this.#skipsInRow < options.maxSkips) return;
+    progress.skipped += 1;
+    onEvent({ type: "skip", step: progress.step, reason, count: progress.skipped });
+    if (progress.skipsInRow < options.maxSkips) return;
     throw new EnvironmentError({
-      where: `training step ${this.#progress.step}`,
+      where: `training step ${progress.step}`,
       expected: "finite loss and gradients",
-      got: `${this.#skipsInRow} steps in a row without (${reason})`,
-      fix: "Lower the learning rate and resume; the checkpoints are intact.",
+      got: `${progress.skipsInRow} steps in a row without (${reason})`,
+      fix: "Start again with a lower learning rate; the checkpoints are intact.",
     });
   }
 
@@ -236,12 +243,30 @@ class Trainer {
 
   #begin(): Progress {
     const { model, options, initialWeights } = this.#run;
+    const existing = this.#checkpoints.list().at(-1);
+    if (existing) {
+      throw new ConfigError({
+        where: this.#checkpoints.directory,
+        expected: "no checkpoints yet",
+        got: `those of a run up to step ${existing.step}`,
+        fix: "Resume that run, or choose another directory.",
+      });
+    }
     const fresh = new Random(options.seed).fork("weights");
     const values = initialWeights ?? initializeParameters(model.parameters, fresh);
     for (const [path, target] of this.#arena.weights()) {
-      (target.data as Float32Array).set(values.get(path)!.data as Float32Array);
+      const value = values.get(path);
+      if (value?.dtype !== "float32" || value.shape.join() !== target.shape.join()) {
+        throw new ShapeError({
+          where: `initial weights, ${path}`,
+          expected: `float32 ${showShape(target.shape)}`,
+          got: value ? `${value.dtype} ${showShape(value.shape)}` : "nothing",
+        });
+      }
+      (target.data as Float32Array).set(value.data as Float32Array);
     }
-    return { step: 0, sampler: this.#sampler.state(), best: null, skipped: 0, seconds: 0 };
+    const sampler = this.#sampler.state();
+    return { step: 0, sampler, best: null, skipped: 0, skipsInRow: 0, seconds: 0 };
   }
 
   #restore(): Progress {

@@ -1,3 +1,4 @@
+import { DataError, EnvironmentError } from "../core/errors.ts";
 import type { TokenDataset } from "../data/token-dataset.ts";
 import { validationWindows } from "../data/validation-windows.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -36,6 +37,10 @@ export class Validation {
     }
   }
 
+  /**
+   * @throws {DataError} if a dataset has fewer than two tokens, or nothing but separators.
+   * @throws {EnvironmentError} if the loss is not finite.
+   */
   async run(): Promise<ValidationResult> {
     const { batchSize, contextLength } = this.#shape;
     const { endOfTextId, datasets, bytes } = this.#heldOut;
@@ -45,10 +50,23 @@ export class Validation {
       const minContext = Math.max(1, Math.floor(contextLength / 2));
       const options = { minContext, unscoredId: endOfTextId };
       for (const batch of validationWindows(dataset, contextLength, batchSize, options)) {
+        // The mean over no targets is not a number.
+        if (batch.numTargets === 0) continue;
         const { loss } = await this.#program.run(batchFeeds(batch, this.#shape));
         nats += (loss!.data[0] as number) * batch.numTargets;
         numTokens += batch.numTargets;
       }
+    }
+    if (numTokens === 0) {
+      throw new DataError({ where: "validation split", expected: "text to score", got: "only separators" });
+    }
+    if (!Number.isFinite(nats)) {
+      throw new EnvironmentError({
+        where: "validation",
+        expected: "a finite loss",
+        got: `${nats}`,
+        fix: "The weights have grown too large: lower the learning rate and start again.",
+      });
     }
     return { lossNats: nats / numTokens, bitsPerByte: bitsPerByte(nats, bytes), numTokens };
   }

@@ -1,0 +1,109 @@
+// A training run small enough to repeat a hundred times: one layer, some thousand weights, a millisecond a step.
+
+import { createHash } from "node:crypto";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Random } from "../src/core/random.ts";
+import { TokenDataset } from "../src/data/token-dataset.ts";
+import { packTokens } from "../src/data/token-file.ts";
+import { Engine } from "../src/engine/engine.ts";
+import { gpt2Config } from "../src/models/gpt2/config.ts";
+import { Gpt2 } from "../src/models/gpt2/model.ts";
+import { CheckpointStore } from "../src/train/checkpoint.ts";
+import type { TrainEvent } from "../src/train/events.ts";
+import { type TrainOptions, trainOptions } from "../src/train/options.ts";
+import type { TrainRun } from "../src/train/trainer.ts";
+
+/** One for the whole process: engines share their threads anyway. */
+export const engine: Engine = new Engine();
+
+export const TINY_VOCABULARY = 24;
+export const TINY_END_OF_TEXT: number = TINY_VOCABULARY - 1;
+
+/** A dataset on disk that holds these tokens. */
+export function writeDataset(directory: string, name: string, tokens: ArrayLike<number>): TokenDataset {
+  mkdirSync(directory, { recursive: true });
+  const bytes = packTokens(tokens, 2, TINY_VOCABULARY);
+  writeFileSync(join(directory, name), bytes);
+  return new TokenDataset(directory, [{ file: name, tokens: tokens.length, sha256: "" }], 2);
+}
+
+/** Tokens in which each one makes the next likely, so that there is something to learn; documents of about 40. */
+export function tinyTokens(count: number, seed: number): number[] {
+  const random = new Random(seed);
+  let token = 0;
+  return Array.from({ length: count }, () => {
+    if (random.uniform() < 0.025) return TINY_END_OF_TEXT;
+    token = random.uniform() < 0.8 ? (token * 5 + 3) % TINY_END_OF_TEXT : random.integer(TINY_END_OF_TEXT);
+    return token;
+  });
+}
+
+/** A model of 24 tokens, by default one layer of width 16. */
+export function tinyModel(contextLength = 16): Gpt2 {
+  const sizes = { width: 16, numLayers: 1, numHeads: 2, layerNormEpsilon: 1e-5 };
+  return new Gpt2(gpt2Config({ ...sizes, vocabularySize: TINY_VOCABULARY, contextLength }));
+}
+
+/** What a test may change about a run. */
+export type TinyChanges = Partial<Omit<TrainRun, "options">> & { readonly options?: Partial<TrainOptions> };
+
+/** A complete run in `directory`, which also holds its data. */
+export function tinyRun(directory: string, { options, ...changes }: TinyChanges = {}): TrainRun {
+  const [data, textTokens] = [join(directory, "data"), tinyTokens(300, 8)];
+  return {
+    engine,
+    model: tinyModel(),
+    train: [{ dataset: writeDataset(data, "train.bin", tinyTokens(4000, 7)), weight: 1 }],
+    heldOut: {
+      datasets: [writeDataset(data, "validation.bin", textTokens)],
+      bytes: textTokens.slice(1).filter((token) => token !== TINY_END_OF_TEXT).length,
+      endOfTextId: TINY_END_OF_TEXT,
+    },
+    options: trainOptions({
+      ...{ steps: 40, batchSize: 2, contextLength: 16, learningRate: 1e-2 },
+      warmupSteps: Math.min(4, options?.steps ?? 4),
+      ...{ validateEvery: 10, saveEvery: 10 },
+      ...options,
+    }),
+    identity: { configHash: "a configuration", tokenizerHash: "a tokenizer" },
+    directory,
+    resume: false,
+    title: "tiny",
+    onEvent: () => {},
+    ...changes,
+  };
+}
+
+/** SHA-256 of each tensor of the newest checkpoint, by name: weights and both moments. */
+export function checkpointDigests(directory: string): Record<string, string> {
+  const checkpoint = new CheckpointStore(join(directory, "checkpoints")).latest();
+  if (!checkpoint) throw new Error(`no checkpoint in ${directory}`);
+  const digests = Object.fromEntries(
+    checkpoint.names.map((name) => {
+      const { data } = checkpoint.read(name);
+      const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+      return [name, createHash("sha256").update(bytes).digest("hex")];
+    }),
+  );
+  checkpoint.close();
+  return digests;
+}
+
+/** Everything a run says; give it `record` to call. */
+export class EventRecord {
+  readonly events: TrainEvent[] = [];
+
+  readonly record = (event: TrainEvent): void => {
+    this.events.push(event);
+  };
+
+  of<T extends TrainEvent["type"]>(type: T): Extract<TrainEvent, { type: T }>[] {
+    return this.events.filter((event): event is Extract<TrainEvent, { type: T }> => event.type === type);
+  }
+
+  /** Losses by step: equal arrays mean equal bits. */
+  losses(): [step: number, lossNats: number][] {
+    return this.of("step").map(({ step, lossNats }) => [step, lossNats]);
+  }
+}
