@@ -50,8 +50,6 @@ export class Validation {
       const minContext = Math.max(1, Math.floor(contextLength / 2));
       const options = { minContext, unscoredId: endOfTextId };
       for (const batch of validationWindows(dataset, contextLength, batchSize, options)) {
-        // The mean over no targets is not a number.
-        if (batch.numTargets === 0) continue;
         const { loss } = await this.#program.run(batchFeeds(batch, this.#shape));
         nats += (loss!.data[0] as number) * batch.numTargets;
         numTokens += batch.numTargets;
