@@ -9,7 +9,8 @@ import { Program, type ProgramOptions } from "./program.ts";
 /** Values of `OrtMemType` and `OrtAllocatorType`. */
 const ARENA_ALLOCATOR = 1;
 const DEFAULT_MEMORY = 0;
-const LOG_ERRORS_ONLY = 3;
+/** Severity from which the runtime writes to stderr by itself: what fails is thrown, and need not be said twice. */
+const LOG_FATAL_ONLY = 4;
 
 export interface EngineOptions {
   /** Threads that share the arithmetic; default: every core. All engines of a process share the first one's threads. */
@@ -44,12 +45,7 @@ export class Engine {
     this.library.call("setGlobalIntraOpThreads", options, threads);
     // Adam's second moments decay into denormals, which are many times slower to compute with.
     this.library.call("setGlobalDenormalAsZero", options);
-    this.environment = this.library.call(
-      "createEnvWithGlobalThreadPools",
-      LOG_ERRORS_ONLY,
-      "plinth",
-      options,
-    );
+    this.environment = this.library.call("createEnvWithGlobalThreadPools", LOG_FATAL_ONLY, "plinth", options);
     this.memory = this.library.call("createCpuMemoryInfo", ARENA_ALLOCATOR, DEFAULT_MEMORY);
   }
 

@@ -242,21 +242,21 @@ describe("shapes that do not fit are refused where the operator is applied", () 
   test("cached attention names the input that does not fit", () => {
     const attributes = { numHeads: 4, numKeyValueHeads: 2, scale: 1 };
     const good = {
-      key: of(1, 3, 4),
-      value: of(1, 3, 4),
-      pastKey: of(1, 2, 5, 2),
-      pastValue: of(1, 2, 5, 2),
+      key: of(1, 3, 16),
+      value: of(1, 3, 16),
+      pastKey: of(1, 2, 5, 8),
+      pastValue: of(1, 2, 5, 8),
       lengths: ints(1),
       totalLength: ints(1),
     };
-    expect(of(1, 3, 8).cachedAttention(good, attributes).presentKey.shape).toEqual([1, 2, 5, 2]);
+    expect(of(1, 3, 32).cachedAttention(good, attributes).presentKey.shape).toEqual([1, 2, 5, 8]);
     const wrong = (part: Partial<typeof good>) => () =>
-      of(1, 3, 8).cachedAttention({ ...good, ...part }, attributes);
-    expect(wrong({ value: of(1, 3, 8) })).toThrow(
-      "cachedAttention value: expected float32 [1, 3, 4], got float32 [1, 3, 8].",
+      of(1, 3, 32).cachedAttention({ ...good, ...part }, attributes);
+    expect(wrong({ value: of(1, 3, 32) })).toThrow(
+      "cachedAttention value: expected float32 [1, 3, 16], got float32 [1, 3, 32].",
     );
-    expect(wrong({ pastValue: of(1, 2, 6, 2) })).toThrow(
-      "cachedAttention pastValue: expected float32 [1, 2, 5, 2]",
+    expect(wrong({ pastValue: of(1, 2, 6, 8) })).toThrow(
+      "cachedAttention pastValue: expected float32 [1, 2, 5, 8]",
     );
     expect(wrong({ lengths: of(1) })).toThrow(
       "cachedAttention lengths: expected int32 [1], got float32 [1].",
@@ -265,6 +265,9 @@ describe("shapes that do not fit are refused where the operator is applied", () 
       "cachedAttention totalLength: expected int32 [1], got int32 [].",
     );
     expect(() => of(1, 3, 6).cachedAttention(good, attributes)).toThrow("a width that 4 heads divide");
+    expect(() => of(1, 3, 16).cachedAttention(good, attributes)).toThrow(
+      "cachedAttention: expected heads of a multiple of 8 numbers, got 4. Pad them.",
+    );
   });
 });
 

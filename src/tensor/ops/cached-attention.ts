@@ -15,6 +15,9 @@ export interface CachedAttentionAttributes {
   readonly window?: number;
 }
 
+/** The runtime's kernel takes no other widths of heads. */
+const HEAD_UNIT = 8;
+
 /**
  * Causal attention over keys and values that are kept between calls.
  *
@@ -33,7 +36,8 @@ export interface CachedAttentionAttributes {
  * training uses `attention`.
  *
  * The runtime takes three kinds of call: a whole prompt (`totalLength` = T), one more token (T = 1), and a longer piece after
- * something cached, the last only with B = 1.
+ * something cached, the last only with B = 1. It refuses lengths beyond `totalLength`, and
+ * one beyond the capacity of a cache that is extended in place.
  */
 export const cachedAttention: Op<CachedAttentionAttributes> = {
   name: "cachedAttention",
@@ -51,6 +55,10 @@ export const cachedAttention: Op<CachedAttentionAttributes> = {
         expected: `a width that ${numHeads} heads divide, and heads that are a multiple of ${numKeyValueHeads}`,
         got: showShape(query!.shape),
       });
+    }
+    if (headSize % HEAD_UNIT !== 0) {
+      const expected = `heads of a multiple of ${HEAD_UNIT} numbers`;
+      throw new ShapeError({ where: "cachedAttention", expected, got: `${headSize}`, fix: "Pad them." });
     }
     expectShapeOf("key", key!, [batch, tokens, numKeyValueHeads * headSize]);
     expectShapeOf("value", value!, [batch, tokens, numKeyValueHeads * headSize]);
