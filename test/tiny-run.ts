@@ -66,7 +66,7 @@ export function tinyRun(directory: string, { options, ...changes }: TinyChanges 
       ...{ validateEvery: 10, saveEvery: 10 },
       ...options,
     }),
-    identity: { configHash: "a configuration", tokenizerHash: "a tokenizer" },
+    identity: { configHash: "a configuration", tokenizerHash: "a tokenizer", dataHash: "some data" },
     directory,
     resume: false,
     title: "tiny",

@@ -5,7 +5,6 @@ import { trainCharTokenizer } from "../codecs/char-tokenizer.ts";
 import { parseTokenizer, type Tokenizer } from "../codecs/tokenizer.ts";
 import { trainByteBpe } from "../codecs/train-byte-bpe.ts";
 import type { HostTensor } from "../core/dtype.ts";
-import { ConfigError } from "../core/errors.ts";
 import { type Corpus, openCorpus } from "../data/corpus.ts";
 import { prepareCorpus } from "../data/prepare.ts";
 import { sampleTraining } from "../data/sample.ts";
@@ -14,13 +13,12 @@ import { type SplitOptions, SplitReader } from "../data/split-reader.ts";
 import type { Engine } from "../engine/engine.ts";
 import { Decoder } from "../generate/decoder.ts";
 import { generate } from "../generate/generate.ts";
-import { ensureDirectory, writeFileAtomic } from "../hub/atomic-write.ts";
+import { writeFileAtomic } from "../hub/atomic-write.ts";
 import { readJsonFile } from "../hub/read-json-file.ts";
 import { gpt2Config } from "../models/gpt2/config.ts";
 import { Gpt2 } from "../models/gpt2/model.ts";
 import { saveModel } from "../models/save-model.ts";
 import { countParameters } from "../nn/scope.ts";
-import { CheckpointStore } from "../train/checkpoint.ts";
 import type { TrainEvent } from "../train/events.ts";
 import { MetricsLog, readMetrics } from "../train/metrics-log.ts";
 import { renderReport } from "../train/report.ts";
@@ -29,6 +27,14 @@ import { type TrainResult, train } from "../train/trainer.ts";
 import { type NgramBaseline, scoreNgram } from "./baseline.ts";
 import { describeCorpus, describeRun, modelCard } from "./describe.ts";
 import type { Recipe } from "./recipe.ts";
+import {
+  beginRunDirectory,
+  checkRunDirectory,
+  flattenRecipe,
+  hashRecipe,
+  METRICS_FILE,
+  MODEL_DIRECTORY,
+} from "./run-directory.ts";
 
 /** Text that a BPE tokenizer is trained on, at most. */
 const TOKENIZER_SAMPLE_BYTES = 10_000_000;
@@ -62,24 +68,17 @@ export interface PretrainResult extends TrainResult {
 /**
  * Pretrains a model from text: tokenizer, shards, training, model directory, metrics and report, all in one directory.
  *
- * @throws {ConfigError} if the directory holds a run already and `resume` is off, or settings contradict each other.
+ * @throws {ConfigError} if the directory holds a run already and `resume` is off, if there is none or one of other
+ *   settings and it is on, or if settings contradict each other.
  * @throws {DataError} if the data cannot be used.
  * @throws {EnvironmentError} if another process works in the directory, or the disk refuses.
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
-  const { directory, resume } = options;
-  const checkpoints = new CheckpointStore(join(directory, "checkpoints"));
-  if (!resume && checkpoints.list().length > 0) {
-    throw new ConfigError({
-      where: directory,
-      expected: "a directory without a run in it",
-      got: `checkpoints up to step ${checkpoints.list()[0]!.step}`,
-      fix: "Continue it with --resume, or choose another directory.",
-    });
-  }
-  ensureDirectory(directory);
+  const { directory, recipe, resume } = options;
+  checkRunDirectory(directory, recipe, resume);
   const lock = acquireRunLock(directory);
   try {
+    if (!resume) beginRunDirectory(directory, recipe);
     return await pretrainLocked(options);
   } finally {
     lock.release();
@@ -120,7 +119,11 @@ async function pretrainLocked(options: PretrainOptions): Promise<PretrainResult>
           endOfTextId: tokenizer.endOfTextId,
         },
         options: recipe.train,
-        identity: { configHash: hashOf(recipe), tokenizerHash: tokenizer.hash() },
+        identity: {
+          configHash: hashRecipe(recipe),
+          tokenizerHash: tokenizer.hash(),
+          dataHash: hashShards(corpus.manifest),
+        },
         directory,
         resume: options.resume,
         title: describeRun(model),
@@ -128,7 +131,7 @@ async function pretrainLocked(options: PretrainOptions): Promise<PretrainResult>
         sample: (weights) => sampleText(options, model, tokenizer, weights),
         ...(options.signal && { signal: options.signal }),
       });
-      const modelDirectory = join(directory, "model");
+      const modelDirectory = join(directory, MODEL_DIRECTORY);
       if (result.reason === "finished") {
         const card = modelCard(model, corpus.manifest, recipe, result, baseline);
         saveModel(modelDirectory, { model, weights: result.bestWeights, tokenizer, card });
@@ -218,13 +221,13 @@ class Journal {
   constructor(options: PretrainOptions, corpus: Corpus, model: Gpt2, baseline: NgramBaseline) {
     const startedAt = new Date().toISOString();
     this.#options = options;
-    this.#metricsPath = join(options.directory, "metrics.jsonl");
+    this.#metricsPath = join(options.directory, METRICS_FILE);
     this.reportPath = join(options.directory, "report.html");
     this.#describe = () => ({
       title: describeRun(model),
       startedAt,
       machine: options.machine,
-      config: flatten(options.recipe, countParameters(model.parameters)),
+      config: { parameters: countParameters(model.parameters), ...flattenRecipe(options.recipe) },
       corpus: describeCorpus(corpus.manifest),
       baselines: [baseline],
     });
@@ -248,7 +251,7 @@ class Journal {
   }
 
   #writeReport(): void {
-    const model = join(this.#options.directory, "model");
+    const model = join(this.#options.directory, MODEL_DIRECTORY);
     const next = [
       `npx plinth generate ${model} --prompt "Once" --max-tokens 200`,
       `npx plinth score ${model} --text "Some text"`,
@@ -259,15 +262,8 @@ class Journal {
   }
 }
 
-function flatten(recipe: Recipe, parameters: number): Record<string, string | number | boolean> {
-  const pairs = Object.entries(recipe).flatMap(([section, values]) =>
-    Object.entries(values).map(([key, value]) => [`${section}.${key}`, value as string | number]),
-  );
-  return Object.fromEntries([["parameters", parameters], ...pairs]);
-}
-
-/** Identifies the configuration of a run, whatever the order of its keys. */
-function hashOf(recipe: Recipe): string {
-  const sorted = Object.entries(flatten(recipe, 0)).sort(([a], [b]) => (a < b ? -1 : 1));
-  return createHash("sha256").update(JSON.stringify(sorted)).digest("hex");
+/** Identifies the tokens of a corpus, wherever they came from. */
+function hashShards({ sources }: Corpus["manifest"]): string {
+  const shards = sources.map(({ train, validation }) => [train.shards, validation.shards]);
+  return createHash("sha256").update(JSON.stringify(shards)).digest("hex");
 }

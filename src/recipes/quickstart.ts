@@ -99,9 +99,9 @@ async function timeSteps(engine: Engine, recipe: Recipe): Promise<number> {
     Int32Array.from({ length: batchSize * contextLength }, () => random.integer(vocabularySize));
   const batch = { tokens: ids(), targets: ids() };
   try {
-    await program.run(batch);
+    await program.run([batch]);
     const started = performance.now();
-    for (let i = 0; i < 5; i++) await program.run(batch);
+    for (let i = 0; i < 5; i++) await program.run([batch]);
     return ((performance.now() - started) / 5) * 1.15;
   } finally {
     program.dispose();

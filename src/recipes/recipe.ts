@@ -68,11 +68,23 @@ const SECTIONS: { readonly [K in keyof Recipe]: (input: Partial<Recipe[K]>) => R
       input,
     ),
   model: (input) => {
+    for (const [key, from] of Object.entries(SET_ELSEWHERE)) {
+      if (!Object.hasOwn(input, key)) continue;
+      throw new ConfigError({
+        where: `model.${key}`,
+        expected: "a size that is the model's own",
+        got: `"${key}"`,
+        fix: `Set ${from}.`,
+      });
+    }
     const { vocabularySize, contextLength, ...sizes } = gpt2Config({ ...SMALL, ...input });
     return sizes;
   },
   train: trainOptions,
 };
+
+/** Sizes of a model that follow from other sections, and where they are set. */
+const SET_ELSEWHERE = { vocabularySize: "tokenizer.vocabularySize", contextLength: "train.contextLength" };
 
 const SMALL = { width: 384, numLayers: 6, numHeads: 6 };
 

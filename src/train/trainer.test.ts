@@ -240,15 +240,19 @@ describe("resume", () => {
     );
     const { directory } = await trainTiny("run", { options: { steps: 10 } });
     const before = checkpointDigests(directory);
-    const identity = { configHash: "a configuration", tokenizerHash: "a tokenizer" };
+    const { identity } = tinyRun(directory);
     for (const [changes, message] of [
       [
         { identity: { ...identity, configHash: "other" } },
-        "the configuration that the run began with, got another",
+        "the configuration that the run began with, got a different one",
       ],
       [
         { identity: { ...identity, tokenizerHash: "other" } },
-        "the tokenizer that the run began with, got another",
+        "the tokenizer that the run began with, got a different one",
+      ],
+      [
+        { identity: { ...identity, dataHash: "other" } },
+        "the data that the run began with, got a different one",
       ],
       [{ options: { steps: 10, seed: 5 } }, "data cursor seed: expected 1, as when it was saved, got 5"],
     ] as const) {

@@ -17,10 +17,11 @@ import { learningRateAt, type TrainOptions } from "./options.ts";
 import { ParameterArena } from "./parameter-arena.ts";
 import { type HeldOut, Validation } from "./validation.ts";
 
-/** What identifies a run: a checkpoint of another configuration or tokenizer is not continued. */
+/** What identifies a run: a checkpoint of another configuration, tokenizer or data is not continued. */
 export interface RunIdentity {
   readonly configHash: string;
   readonly tokenizerHash: string;
+  readonly dataHash: string;
 }
 
 export interface TrainRun {
@@ -69,7 +70,7 @@ interface Progress {
  * Trains a language model: batches in seeded order, AdamW, validation, checkpoints. A run that was cut off anywhere and
  * resumed ends with the same bits as one that was not.
  *
- * @throws {ConfigError} if there is nothing to resume, it is of another configuration or tokenizer, or the directory
+ * @throws {ConfigError} if there is nothing to resume, it is of another configuration, tokenizer or data, or the directory
  *   holds a run that is not to be resumed.
  * @throws {ShapeError} if initial weights are missing or do not fit.
  * @throws {EnvironmentError} if too many steps in a row are not finite, or the disk refuses.
@@ -113,7 +114,7 @@ class Trainer {
     this.#checkpoints = new CheckpointStore(join(run.directory, "checkpoints"), { notice });
     this.#best = new CheckpointStore(join(run.directory, "best"), { keep: 1, notice });
     this.#sampler = new BatchSampler({ datasets: run.train, batchSize, contextLength, seed });
-    this.#arena = new ParameterArena(model.parameters, { accumulates: accumulation > 1 });
+    this.#arena = new ParameterArena(model.parameters);
     this.#tokensPerStep = batchSize * contextLength * accumulation;
     this.#flopsPerStep = trainingFlops(model, contextLength, this.#tokensPerStep);
     this.#progress = run.resume ? this.#restore() : this.#begin();
@@ -161,16 +162,13 @@ class Trainer {
     const { options, onEvent } = this.#run;
     const progress = this.#progress;
     const started = performance.now();
-    if (options.accumulation > 1) this.#arena.clear("gradients");
-    let lossNats = 0;
-    for (let i = 0; i < options.accumulation; i++) {
-      lossNats += (await this.#gradients.run(this.#sampler.next())) / options.accumulation;
-    }
-    const gradientNorm = (await this.#optimizer.gradientNorm()) / options.accumulation;
+    const batches = Array.from({ length: options.accumulation }, () => this.#sampler.next());
+    const lossNats = await this.#gradients.run(batches);
+    const gradientNorm = await this.#optimizer.gradientNorm();
     const learningRate = learningRateAt(progress.step, options);
     const finite = Number.isFinite(lossNats) && Number.isFinite(gradientNorm);
     if (finite) {
-      const clip = Math.min(1, options.clipNorm / gradientNorm) / options.accumulation;
+      const clip = Math.min(1, options.clipNorm / gradientNorm);
       // Skipped steps moved no moments, so they do not count towards the bias correction.
       await this.#optimizer.update(progress.step + 1 - progress.skipped, learningRate, clip);
     }
@@ -296,12 +294,13 @@ class Trainer {
     for (const [key, what] of [
       ["configHash", "configuration"],
       ["tokenizerHash", "tokenizer"],
+      ["dataHash", "data"],
     ] as const) {
       if (saved[key] === this.#run.identity[key]) continue;
       throw new ConfigError({
         where: path,
         expected: `the ${what} that the run began with`,
-        got: `another ${what}`,
+        got: "a different one",
         fix: "Resume with the same settings, or start a new run in another directory.",
       });
     }
