@@ -46,7 +46,7 @@ async function trainGolden(name: string, golden: GoldenTraining, clipNorm: numbe
   const [losses, norms]: [number[], number[]] = [[], []];
   for (const [i, { tokens, targets }] of golden.batches.entries()) {
     const [inputs, labels] = [tokens, targets].map((table) => Int32Array.from(table.flat()));
-    losses.push(await program.run({ tokens: inputs!, targets: labels! }));
+    losses.push(await program.run([{ tokens: inputs!, targets: labels! }]));
     const norm = await optimizer.gradientNorm();
     norms.push(norm);
     await optimizer.update(i + 1, golden.learningRate, Math.min(1, (clipNorm ?? Infinity) / norm));

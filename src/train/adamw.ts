@@ -64,7 +64,7 @@ export class AdamW {
    * One update of all weights and moments.
    *
    * @param step counted from 1, for the bias correction
-   * @param gradientScale factor on every gradient: clipping, and the mean over accumulated batches
+   * @param gradientScale factor on every gradient, for clipping
    */
   async update(step: number, learningRate: number, gradientScale: number): Promise<void> {
     const { beta1, beta2, epsilon, weightDecay } = this.#options;

@@ -23,10 +23,12 @@ const LASTING: readonly ArenaName[] = ["weights", "firstMoments", "secondMoments
 export class ParameterArena {
   readonly parameters: readonly Parameter[];
   readonly blocks: readonly ArenaBlock[];
-  readonly #arrays: Readonly<Record<ArenaName, Float32Array>>;
+  /** Allocated on first use. */
+  readonly #arrays = new Map<ArenaName, Float32Array>();
+  readonly #size: number;
   readonly #offsets = new Map<string, number>();
 
-  constructor(parameters: readonly Parameter[], { accumulates = false } = {}) {
+  constructor(parameters: readonly Parameter[]) {
     this.parameters = parameters;
     const blocks: ArenaBlock[] = [];
     let end = 0;
@@ -40,32 +42,20 @@ export class ParameterArena {
       for (; end < next; end += BLOCK_SIZE) blocks.push({ start: end, decays });
     }
     this.blocks = blocks;
-    const array = (size = end) => allocate("float32", size) as Float32Array;
-    this.#arrays = {
-      weights: array(),
-      gradients: array(),
-      newGradients: array(accumulates ? end : 0),
-      firstMoments: array(),
-      secondMoments: array(),
-    };
+    this.#size = end;
   }
 
   /** One parameter's numbers, in place. */
   view(name: ArenaName, { path, shape }: Parameter): HostTensor {
     const start = this.#offsets.get(path)!;
-    const data = this.#arrays[name].subarray(start, start + numElements(shape));
+    const data = this.#array(name).subarray(start, start + numElements(shape));
     return { dtype: "float32", shape, data };
   }
 
   /** One block's numbers, in place. */
   block(name: ArenaName, { start }: ArenaBlock): HostTensor {
-    const data = this.#arrays[name].subarray(start, start + BLOCK_SIZE);
+    const data = this.#array(name).subarray(start, start + BLOCK_SIZE);
     return { dtype: "float32", shape: [BLOCK_SIZE], data };
-  }
-
-  /** Sets all of one array to zero. */
-  clear(name: ArenaName): void {
-    this.#arrays[name].fill(0);
   }
 
   /** Everything a checkpoint has to hold, under names like `weights.h.0.ln_1.weight`. */
@@ -79,6 +69,12 @@ export class ParameterArena {
   /** The weights by parameter path, in place. */
   weights(): Map<string, HostTensor> {
     return new Map(this.parameters.map((parameter) => [parameter.path, this.view("weights", parameter)]));
+  }
+
+  #array(name: ArenaName): Float32Array {
+    const array = this.#arrays.get(name) ?? (allocate("float32", this.#size) as Float32Array);
+    this.#arrays.set(name, array);
+    return array;
   }
 }
 

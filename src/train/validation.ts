@@ -5,7 +5,7 @@ import type { Engine } from "../engine/engine.ts";
 import type { Program } from "../engine/program.ts";
 import { bitsPerByte } from "../eval/bits-per-byte.ts";
 import type { CausalLM } from "../models/contracts.ts";
-import { type BatchShape, batchFeeds, languageModelLoss } from "./gradient-program.ts";
+import { type BatchShape, batchFeeds, languageModelLoss, sliceSize } from "./gradient-program.ts";
 import type { ParameterArena } from "./parameter-arena.ts";
 
 /** Text held out: its tokens, and how many UTF-8 bytes they stand for. */
@@ -29,9 +29,9 @@ export class Validation {
   readonly #heldOut: HeldOut;
 
   constructor(engine: Engine, model: CausalLM, arena: ParameterArena, shape: BatchShape, heldOut: HeldOut) {
-    this.#shape = shape;
+    this.#shape = { ...shape, batchSize: sliceSize(model, shape) };
     this.#heldOut = heldOut;
-    this.#program = engine.compile("validation", { loss: languageModelLoss(model, shape) });
+    this.#program = engine.compile("validation", { loss: languageModelLoss(model, this.#shape) });
     for (const parameter of model.parameters) {
       this.#program.bind(parameter.path, arena.view("weights", parameter));
     }

@@ -1,6 +1,7 @@
+import { numElements } from "../../core/dtype.ts";
 import { normalizeAxis, type Shape } from "../../core/shape.ts";
 import { aroundAxis, mapLines, type NdArray } from "../nd-array.ts";
-import type { EmitCall, Op, Sample } from "../op.ts";
+import type { EmitCall, Op, Sample, TensorSpec } from "../op.ts";
 import { int64s } from "./constants.ts";
 
 export interface ReduceAttributes {
@@ -57,12 +58,29 @@ export const sum: Op<ReduceAttributes> = {
   reference: ([x], attributes) => [
     referenceReduce(x!, attributes, (line) => line.reduce((a, b) => a + b, 0)),
   ],
-  emit: (call) => emitReduce("ReduceSum", call),
+  emit: (call) => emitColumnSum(call) ?? emitReduce("ReduceSum", call),
   gradient: ({ inputs: [x], gradients: [g], attributes }) => [
     g!.reshape(keptShape(x!.shape, attributes.axes)).broadcastTo(x!.shape),
   ],
   samples: SAMPLES,
 };
+
+/**
+ * A sum over the leading axes as a product with a row of ones, which the runtime streams through at twice the speed of
+ * its reduction: the gradients of biases and norms are such sums. `undefined` where it does not apply.
+ */
+function emitColumnSum({ emitter, inputs, inputSpecs, outputSpecs, attributes }: EmitCall<ReduceAttributes>) {
+  const [{ dtype, shape }] = inputSpecs as [TensorSpec];
+  const { axes } = attributes;
+  const isLeading = axes.length < shape.length && axes.every((axis, i) => axis === i);
+  if (!isLeading || dtype !== "float32" || shape.some((dim) => typeof dim === "string")) return undefined;
+  const rows = numElements(shape.slice(0, axes.length) as number[]);
+  const columns = numElements(shape.slice(axes.length) as number[]);
+  const matrix = emitter.node("Reshape", [inputs[0]!, int64s(emitter, [rows, columns])])[0]!;
+  const ones = emitter.constant({ dtype, shape: [1, rows], data: new Float32Array(rows).fill(1) });
+  const sums = emitter.node("MatMul", [ones, matrix])[0]!;
+  return emitter.node("Reshape", [sums, int64s(emitter, outputSpecs[0]!.shape as number[])]);
+}
 
 /** Largest element; ties share the gradient equally. */
 export const max: Op<ReduceAttributes> = {
