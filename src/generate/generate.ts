@@ -94,7 +94,7 @@ export async function* stream(options: GenerateOptions): AsyncGenerator<Generate
   const logprobs: number[] | undefined = options.logprobs ? [] : undefined;
   const clock = new Clock();
   let logits = await readPrompt(plan.prompt, options);
-  clock.endPrefill();
+  await clock.endPrefill();
   let finishReason: GenerateResult["finishReason"] = logits ? "length" : "aborted";
   while (logits) {
     const scores: Float32Array = logits.subarray(0, tokenizer?.vocabularySize);
@@ -148,13 +148,16 @@ class Clock {
   #prefilled = this.#started;
   #lastTurn = this.#started;
 
-  endPrefill(): void {
+  async endPrefill(): Promise<void> {
     this.#prefilled = performance.now();
-    this.#lastTurn = this.#prefilled;
+    await this.#giveTurn();
   }
 
   async giveTurn(): Promise<void> {
-    if (performance.now() - this.#lastTurn < TURN_MS) return;
+    if (performance.now() - this.#lastTurn >= TURN_MS) await this.#giveTurn();
+  }
+
+  async #giveTurn(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
     this.#lastTurn = performance.now();
   }

@@ -58,11 +58,11 @@ export function planGeneration(request: GenerationRequest): GenerationPlan {
 }
 
 function fitLength(numPrompt: number, isDefault: boolean, maxTokens: number, capacity: number): number {
-  const room = capacity - numPrompt;
+  const room = capacity - numPrompt + 1; // the last token is not read again
   if (room < 1) {
     throw new ConfigError({
       where: "prompt",
-      expected: `at most ${capacity - 1} tokens, which leaves room for one more in a context of ${capacity}`,
+      expected: `at most ${capacity} tokens, the size of the context`,
       got: `${numPrompt}`,
       fix: "Shorten the prompt.",
     });
@@ -71,7 +71,7 @@ function fitLength(numPrompt: number, isDefault: boolean, maxTokens: number, cap
   if (maxTokens <= room) return maxTokens;
   throw new ConfigError({
     where: "maxTokens",
-    expected: `at most ${room}: the context of ${capacity} tokens less ${numPrompt} of the prompt`,
+    expected: `at most ${room} after a prompt of ${numPrompt} tokens in a context of ${capacity}`,
     got: `${maxTokens}`,
     fix: "Ask for fewer tokens, or shorten the prompt.",
   });
