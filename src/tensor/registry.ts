@@ -4,6 +4,7 @@ import * as attention from "./ops/attention.ts";
 import * as cachedAttention from "./ops/cached-attention.ts";
 import * as compare from "./ops/compare.ts";
 import * as convolution from "./ops/convolution.ts";
+import * as convolutionTranspose from "./ops/convolution-transpose.ts";
 import * as elementwise from "./ops/elementwise.ts";
 import * as groupNorm from "./ops/group-norm.ts";
 import * as indexing from "./ops/indexing.ts";
@@ -22,6 +23,7 @@ const MODULES: readonly object[] = [
   attention,
   compare,
   convolution,
+  convolutionTranspose,
   elementwise,
   indexing,
   layout,

@@ -6,13 +6,8 @@ import * as activation from "./ops/activation.ts";
 import { type AttentionAttributes, attention } from "./ops/attention.ts";
 import { type CachedAttentionAttributes, cachedAttention } from "./ops/cached-attention.ts";
 import * as compare from "./ops/compare.ts";
-import {
-  type ConvolutionOptions,
-  type ConvolutionTransposeOptions,
-  convolution,
-  convolutionAttributes,
-  convolutionTranspose,
-} from "./ops/convolution.ts";
+import { type ConvolutionOptions, convolution, convolutionAttributes } from "./ops/convolution.ts";
+import { type ConvolutionTransposeOptions, convolutionTranspose } from "./ops/convolution-transpose.ts";
 import * as elementwise from "./ops/elementwise.ts";
 import { groupNorm } from "./ops/group-norm.ts";
 import * as indexing from "./ops/indexing.ts";
