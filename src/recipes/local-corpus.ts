@@ -69,7 +69,8 @@ function collect(folders: readonly string[], patterns: readonly string[], enough
     const found = globSync([...patterns], {
       cwd: folder,
       absolute: true,
-      ignore: ["**/*.min.*", "**/LICENSE*", "**/license*"],
+      // Translated READMEs repeat the English one in scripts that a small vocabulary cannot spell.
+      ignore: ["**/*.min.*", "**/LICENSE*", "**/license*", "**/README.*.md"],
       followSymbolicLinks: false,
     });
     for (const path of spread(found.sort())) {

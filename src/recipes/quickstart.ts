@@ -17,11 +17,12 @@ import { type Recipe, readRecipe } from "./recipe.ts";
 const TRAINING_SECONDS = 170;
 const MIN_STEPS = 60;
 const MAX_STEPS = 4000;
+const VALIDATIONS = 5;
 
 /** Small enough to learn something in minutes, large enough to need learning. */
 const BASE = {
   tokenizer: { kind: "bpe", vocabularySize: 2048 },
-  corpus: { splitBy: "document", validationFraction: 0.03 },
+  corpus: { splitBy: "document", validationFraction: 0.015 },
   model: { width: 192, numLayers: 4, numHeads: 3 },
   train: { batchSize: 16, contextLength: 128, learningRate: 3e-3, minLearningRate: 1e-4, weightDecay: 0.1 },
 } as const;
@@ -69,7 +70,11 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
   const seconds = options.trainingSeconds ?? TRAINING_SECONDS;
   const steps = Math.max(MIN_STEPS, Math.min(MAX_STEPS, Math.floor((seconds * 1000) / stepMs)));
   onNotice(`a step takes ${stepMs.toFixed(0)} ms here: ${steps} steps`);
-  const recipe = readRecipe({ ...BASE, train: { ...BASE.train, steps } });
+  const validateEvery = Math.ceil(steps / VALIDATIONS);
+  const recipe = readRecipe({
+    ...BASE,
+    train: { ...BASE.train, steps, validateEvery, saveEvery: validateEvery },
+  });
   const result = await pretrain({
     engine,
     recipe,

@@ -36,16 +36,16 @@ export const RECIPES: Readonly<Record<string, NamedRecipe>> = {
     summary: "characters of one text, last tenth held out; about 5 minutes",
     recipe: {
       ...shakespeare,
-      model: { width: 256, numLayers: 6, numHeads: 4 },
-      train: { steps: 1400, batchSize: 16, contextLength: 128, learningRate: 2e-3 },
+      model: { width: 192, numLayers: 4, numHeads: 6 },
+      train: { steps: 1300, batchSize: 16, contextLength: 128, learningRate: 3e-3, validateEvery: 325 },
     },
   },
   "shakespeare-char-long": {
     summary: "the same to below the best n-gram; about 20 minutes",
     recipe: {
       ...shakespeare,
-      model: { width: 320, numLayers: 6, numHeads: 5 },
-      train: { steps: 2500, batchSize: 16, contextLength: 256, learningRate: 1.5e-3 },
+      model: { width: 256, numLayers: 6, numHeads: 8 },
+      train: { steps: 1100, batchSize: 16, contextLength: 256, learningRate: 2e-3, validateEvery: 220 },
     },
   },
 };
