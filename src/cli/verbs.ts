@@ -16,6 +16,18 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: "train a base model from text, code or both",
     load: async () => (await import("./pretrain.ts")).pretrain,
   },
+  generate: {
+    summary: "continue a prompt",
+    load: async () => (await import("./generate.ts")).generate,
+  },
+  score: {
+    summary: "how probable a model finds a text, token by token",
+    load: async () => (await import("./score.ts")).score,
+  },
+  inspect: {
+    summary: "what is in a model, a checkpoint or a .safetensors file",
+    load: async () => (await import("./inspect.ts")).inspect,
+  },
   doctor: {
     summary: "what this machine can do",
     load: async () => {

@@ -1,0 +1,229 @@
+import { existsSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { loadTokenizer } from "../codecs/tokenizer.ts";
+import { numElements } from "../core/dtype.ts";
+import { ConfigError, EnvironmentError, FormatError } from "../core/errors.ts";
+import { openModelDirectory } from "../hub/model-directory.ts";
+import { readJsonFile } from "../hub/read-json-file.ts";
+import { SafetensorsFile } from "../hub/safetensors.ts";
+import type { TensorEntry } from "../hub/safetensors-header.ts";
+import type { StoredDType } from "../hub/stored-dtype.ts";
+import type { JsonObject, JsonValue } from "../hub/strict-json.ts";
+import type { CausalLM, DecoderShape } from "../models/contracts.ts";
+import { familyOf } from "../models/registry.ts";
+import { cachedHeadSize } from "../nn/causal-attention.ts";
+import { countParameters } from "../nn/scope.ts";
+import { CheckpointStore } from "../train/checkpoint.ts";
+import { MANIFEST_FILE, STATE_FILE, TENSORS_FILE, verifyCheckpoint } from "../train/checkpoint-manifest.ts";
+import { modelDirectory } from "./model-argument.ts";
+import { type TensorStatistics, tensorStatistics } from "./tensor-statistics.ts";
+
+/** One tensor of a file. */
+export interface TensorReport {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: StoredDType;
+  /** With `--stats`; `null` for integers and empty tensors. */
+  readonly stats?: TensorStatistics | null;
+}
+
+/** What every kind of inspected thing has. */
+export interface Inspection {
+  readonly kind: "model" | "checkpoint" | "safetensors";
+  readonly path: string;
+  /** Numbers in the stored tensors. */
+  readonly numElements: number;
+  /** Size of the stored tensors. */
+  readonly sizeBytes: number;
+  /** Numbers by stored type. */
+  readonly dtypes: Readonly<Partial<Record<StoredDType, number>>>;
+  readonly tensors: readonly TensorReport[];
+  readonly model?: ModelReport;
+  readonly checkpoint?: CheckpointReport;
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+export interface ModelReport {
+  /** `null` for an architecture that Plinth does not know. */
+  readonly family: string | null;
+  readonly shape: DecoderShape | null;
+  /** Trainable numbers: tied tensors count once, buffers not at all. */
+  readonly numParameters: number | null;
+  readonly memory: MemoryReport | null;
+  readonly tokenizer: TokenizerReport | null;
+  /** `config.json` as it stands. */
+  readonly config: JsonObject;
+}
+
+/** Bytes that the model takes as float32. */
+export interface MemoryReport {
+  readonly weightsBytes: number;
+  /** Keys and values of one sequence as long as the context. */
+  readonly cacheBytes: number;
+  /** Weights, gradients and AdamW's two moments; activations come on top. */
+  readonly trainingBytes: number;
+}
+
+export type TokenizerReport =
+  | { readonly kind: "byte-level BPE" | "characters"; readonly vocabularySize: number }
+  | { readonly kind: "unreadable"; readonly problem: string };
+
+export interface CheckpointReport {
+  readonly step: number;
+  /** Everything but weights and moments. */
+  readonly state: JsonValue;
+}
+
+const CHECKPOINT_NAME = /^step-([0-9]+)$/;
+
+/**
+ * Looks at whatever a path leads to: a model directory, the directory of a pretraining run (its model, or its newest
+ * checkpoint while there is none), a checkpoint, or one safetensors file. A checkpoint is verified against its hashes.
+ *
+ * @throws {EnvironmentError} if there is nothing.
+ * @throws {ConfigError} if it is none of these.
+ * @throws {FormatError} if it is damaged.
+ */
+export function inspectPath(path: string, withStats: boolean): Inspection {
+  const status = statSync(path, { throwIfNoEntry: false });
+  if (!status) {
+    const fix = "Check the path.";
+    throw new EnvironmentError({ where: path, expected: "a file or directory", got: "nothing there", fix });
+  }
+  if (!status.isDirectory()) return inspectFile(path, withStats);
+  const directory = modelDirectory(path);
+  if (existsSync(join(directory, "config.json"))) return inspectModel(directory, withStats);
+  if (existsSync(join(path, MANIFEST_FILE))) return inspectCheckpoint(path, withStats);
+  const newest = [join(path, "checkpoints"), path]
+    .flatMap((place) => new CheckpointStore(place).list())
+    .at(-1);
+  if (newest) return inspectCheckpoint(newest.path, withStats);
+  throw new ConfigError({
+    where: path,
+    expected: "a model directory (with config.json), a run, a checkpoint or a .safetensors file",
+    got: "a directory with none of these",
+  });
+}
+
+function inspectFile(path: string, withStats: boolean): Inspection {
+  const file = SafetensorsFile.open(path);
+  try {
+    const tensors = reportTensors([...file.tensors.keys()], file, withStats);
+    return {
+      kind: "safetensors",
+      path,
+      ...summarize(file.tensors.values()),
+      tensors,
+      metadata: file.metadata,
+    };
+  } finally {
+    file.close();
+  }
+}
+
+function inspectCheckpoint(path: string, withStats: boolean): Inspection {
+  const [, digits] = CHECKPOINT_NAME.exec(basename(path)) ?? [];
+  if (digits === undefined) {
+    throw new FormatError({
+      where: path,
+      expected: "a checkpoint under its own name, like step-00000100",
+      got: `"${basename(path)}" in ${dirname(path)}`,
+    });
+  }
+  const step = Number(digits);
+  verifyCheckpoint(path, step);
+  const { kind: _kind, ...contents } = inspectFile(join(path, TENSORS_FILE), withStats);
+  const state = readJsonFile(join(path, STATE_FILE));
+  return { ...contents, kind: "checkpoint", path, checkpoint: { step, state } };
+}
+
+function inspectModel(path: string, withStats: boolean): Inspection {
+  const directory = openModelDirectory(path);
+  try {
+    const { weights, config } = directory;
+    const entries = weights.names.map((name) => weights.entry(name));
+    const model = buildModel(config, path);
+    return {
+      kind: "model",
+      path,
+      ...summarize(entries),
+      model: {
+        family: model?.family ?? null,
+        shape: model ? shapeOf(model) : null,
+        numParameters: model ? countParameters(model.parameters) : null,
+        memory: model ? estimateMemory(model) : null,
+        tokenizer: inspectTokenizer(path),
+        config,
+      },
+      tensors: reportTensors(weights.names, weights, withStats),
+    };
+  } finally {
+    directory.close();
+  }
+}
+
+/** The model that a configuration describes; `undefined` if Plinth knows no such architecture. */
+function buildModel(config: JsonObject, path: string): CausalLM | undefined {
+  let family: ReturnType<typeof familyOf>;
+  try {
+    family = familyOf(config.model_type, path);
+  } catch (error) {
+    if (error instanceof ConfigError) return undefined; // the tensors can be shown all the same
+    throw error;
+  }
+  return family.fromPublished(config);
+}
+
+/** Only what the contract names: a model may carry more. */
+function shapeOf({ shape }: CausalLM): DecoderShape {
+  const { vocabularySize, contextLength, width, numLayers, numHeads, numKeyValueHeads, headSize } = shape;
+  return { vocabularySize, contextLength, width, numLayers, numHeads, numKeyValueHeads, headSize };
+}
+
+function estimateMemory({ parameters, shape }: CausalLM): MemoryReport {
+  const weightsBytes = 4 * countParameters(parameters);
+  const { numLayers, numKeyValueHeads, headSize, contextLength } = shape;
+  const cacheBytes = 2 * 4 * numLayers * numKeyValueHeads * contextLength * cachedHeadSize(headSize);
+  return { weightsBytes, cacheBytes, trainingBytes: 4 * weightsBytes };
+}
+
+function inspectTokenizer(directory: string): TokenizerReport | null {
+  if (!existsSync(join(directory, "tokenizer.json"))) return null;
+  try {
+    const tokenizer = loadTokenizer(directory);
+    const kind = tokenizer.toJSON().pre_tokenizer === null ? "characters" : "byte-level BPE";
+    return { kind, vocabularySize: tokenizer.vocabularySize };
+  } catch (error) {
+    if (error instanceof FormatError) return { kind: "unreadable", problem: error.message };
+    throw error;
+  }
+}
+
+interface TensorSource {
+  entry(name: string): TensorEntry;
+  readFloat32(name: string): { readonly data: unknown };
+}
+
+const FLOATS: ReadonlySet<StoredDType> = new Set(["F64", "F32", "F16", "BF16"]);
+
+function reportTensors(names: readonly string[], source: TensorSource, withStats: boolean): TensorReport[] {
+  return names.map((name) => {
+    const { dtype, shape } = source.entry(name);
+    if (!withStats) return { name, shape, dtype };
+    const hasNumbers = FLOATS.has(dtype) && numElements(shape) > 0;
+    const stats = hasNumbers ? tensorStatistics(source.readFloat32(name).data as Float32Array) : null;
+    return { name, shape, dtype, stats };
+  });
+}
+
+function summarize(entries: Iterable<TensorEntry>) {
+  const dtypes: Partial<Record<StoredDType, number>> = {};
+  let [count, sizeBytes] = [0, 0];
+  for (const { dtype, shape, byteLength } of entries) {
+    const size = numElements(shape);
+    dtypes[dtype] = (dtypes[dtype] ?? 0) + size;
+    count += size;
+    sizeBytes += byteLength;
+  }
+  return { numElements: count, sizeBytes, dtypes };
+}
