@@ -1,0 +1,11 @@
+// The package's door `plinth/hub`: model files of the Hugging Face layout, byte by byte.
+
+export {
+  type ModelDirectory,
+  type ModelDirectoryContents,
+  openModelDirectory,
+  writeModelDirectory,
+} from "./model-directory.ts";
+export { type ModelWeights, openModelWeights } from "./model-weights.ts";
+export { SafetensorsFile } from "./safetensors.ts";
+export { type NamedTensor, streamSafetensors, writeSafetensors } from "./safetensors-writer.ts";

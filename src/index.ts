@@ -1,0 +1,52 @@
+// The package `plinth`: what using and training models takes. Parts to build with have doors of their own: `plinth/nn`,
+// `plinth/data`, `plinth/train`, `plinth/hub`. Nothing inside `src` imports from here.
+
+export { trainCharTokenizer } from "./codecs/char-tokenizer.ts";
+export {
+  loadTokenizer,
+  parseTokenizer,
+  StreamDecoder,
+  saveTokenizer,
+  type Tokenizer,
+} from "./codecs/tokenizer.ts";
+export { type TrainByteBpeOptions, trainByteBpe } from "./codecs/train-byte-bpe.ts";
+export { type DType, type HostTensor, hostTensor, type TypedArray } from "./core/dtype.ts";
+export {
+  ConfigError,
+  DataError,
+  EnvironmentError,
+  type Failure,
+  FormatError,
+  PlinthError,
+  ShapeError,
+} from "./core/errors.ts";
+export { Random, type RandomState } from "./core/random.ts";
+export { type Dim, expectShape, type Shape } from "./core/shape.ts";
+export { Engine, type EngineOptions, exportOnnx } from "./engine/engine.ts";
+export type { Program, ProgramOptions } from "./engine/program.ts";
+export { bitsPerByte } from "./eval/bits-per-byte.ts";
+export { type NgramModel, type NgramOptions, trainNgram } from "./eval/ngram.ts";
+export { Scorer, scoredBitsPerByte, scoreTokens, type TokenScores } from "./eval/score.ts";
+export { Decoder, type DecoderOptions } from "./generate/decoder.ts";
+export {
+  type GenerateCallbacks,
+  type GenerateEvent,
+  type GenerateOptions,
+  type GenerateResult,
+  generate,
+  stream,
+} from "./generate/generate.ts";
+export { type SamplingOptions, samplingOptions } from "./generate/sampling.ts";
+export type { CausalLM, DecoderShape } from "./models/contracts.ts";
+export { type Gpt2Config, gpt2Config } from "./models/gpt2/config.ts";
+export { Gpt2 } from "./models/gpt2/model.ts";
+export { type LoadedModel, loadModel } from "./models/load-model.ts";
+export { type SavedModel, saveModel } from "./models/save-model.ts";
+export { countParameters, initializeParameters } from "./nn/scope.ts";
+export { type PretrainOptions, type PretrainResult, pretrain } from "./recipes/pretrain.ts";
+export { type QuickstartOptions, type QuickstartResult, quickstart } from "./recipes/quickstart.ts";
+export { applySettings, type Recipe, type RecipeInput, readRecipe } from "./recipes/recipe.ts";
+export { findRecipe, type NamedRecipe, RECIPES } from "./recipes/table.ts";
+export { grad, gradients, valueAndGrad } from "./tensor/gradient.ts";
+export { constant, input, parameter, scalar, Tensor } from "./tensor/tensor.ts";
+export type { TrainEvent } from "./train/events.ts";

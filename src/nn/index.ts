@@ -1,0 +1,14 @@
+// The package's door `plinth/nn`: layers, and the scope in which models declare their parameters.
+
+export {
+  type Attend,
+  attendCached,
+  attendCausally,
+  type CausalAttentionOptions,
+  causalAttention,
+  type LayerCaches,
+} from "./causal-attention.ts";
+export { Embedding } from "./embedding.ts";
+export { LayerNorm } from "./layer-norm.ts";
+export { Linear, type LinearOptions } from "./linear.ts";
+export { filled, type Initializer, normal, type Parameter, Scope } from "./scope.ts";
