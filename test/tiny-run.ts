@@ -23,7 +23,7 @@ export const TINY_END_OF_TEXT: number = TINY_VOCABULARY - 1;
 /** A dataset on disk that holds these tokens. */
 export function writeDataset(directory: string, name: string, tokens: ArrayLike<number>): TokenDataset {
   mkdirSync(directory, { recursive: true });
-  const bytes = packTokens(tokens, 2, TINY_VOCABULARY);
+  const bytes = packTokens(tokens, 2, 2 ** 16);
   writeFileSync(join(directory, name), bytes);
   return new TokenDataset(directory, [{ file: name, tokens: tokens.length, sha256: "" }], 2);
 }

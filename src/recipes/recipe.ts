@@ -3,6 +3,7 @@ import { integer, oneOf, readFields, real } from "../core/fields.ts";
 import { suggest } from "../core/nearest.ts";
 import { type Gpt2Config, gpt2Config } from "../models/gpt2/config.ts";
 import { type TrainOptions, trainOptions } from "../train/options.ts";
+import { flattenRecipe } from "./run-directory.ts";
 
 /** How text becomes tokens. */
 export interface TokenizerRecipe {
@@ -104,22 +105,20 @@ export function applySettings(
   for (const [name, value] of Object.entries(settings)) {
     const [section, key, ...rest] = name.split(".");
     if (!section || !key || rest.length > 0) {
-      const known = Object.entries(readRecipe({})).flatMap(([s, keys]) =>
-        Object.keys(keys).map((k) => `${s}.${k}`),
-      );
       throw new ConfigError({
         where: `--set ${name}`,
         expected: "section.key=value",
         got: `"${name}"`,
-        fix: suggest(
-          name,
-          known.filter((full) => full.endsWith(`.${name}`)).length > 0
-            ? known.filter((full) => full.endsWith(`.${name}`))
-            : known,
-        ),
+        fix: suggestSetting(name),
       });
     }
     result[section] = { ...result[section], [key]: value };
   }
   return result as RecipeInput;
+}
+
+function suggestSetting(name: string): string {
+  const known = Object.keys(flattenRecipe(readRecipe({})));
+  const ofKey = known.find((setting) => setting.endsWith(`.${name}`));
+  return ofKey ? `Did you mean "${ofKey}"?` : suggest(name, known);
 }
