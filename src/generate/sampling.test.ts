@@ -124,6 +124,20 @@ test("large vocabularies: top-k and top-p agree with plain sorting", () => {
   }
 });
 
+test("of equal tokens top-p keeps as many as it takes, the first ones", () => {
+  const logits = new Float32Array(1000).fill(0.3);
+  for (const [topP, count] of [
+    [1e-300, 1],
+    [1e-17, 1],
+    [0.0015, 2],
+    [0.9995, 1000],
+  ] as const) {
+    const found = tokenProbabilities(logits, [], samplingOptions({ topP }));
+    const kept = [...found.keys()].filter((id) => found[id]! > 0);
+    expect(kept).toEqual(Array.from({ length: count }, (_, id) => id));
+  }
+});
+
 test("extreme scores and temperatures stay numbers", () => {
   const logits = Float32Array.of(1e30, -1e30, 1e30, Number.NEGATIVE_INFINITY);
   for (const temperature of [5e-324, 1e-10, 1, 1e300]) {

@@ -98,7 +98,10 @@ export function tokenProbabilities(
   const { temperature, topK, topP, minP, repetitionPenalty } = options;
   const scores = penalized(logits, previous, repetitionPenalty);
   const best = scores[argmax(scores)]!;
-  const floor = topK > 0 && topK < scores.length ? largest(scores, topK) : Number.NEGATIVE_INFINITY;
+  const floor =
+    topK > 0 && topK < scores.length
+      ? threshold(Float64Array.from(scores), topK, "count")
+      : Number.NEGATIVE_INFINITY;
   const weights = new Float64Array(scores.length);
   for (let id = 0; id < scores.length; id++) {
     const score = scores[id]!;
@@ -161,44 +164,62 @@ function unusable(got: string): DataError {
   });
 }
 
-/** The `count`-th largest score (quickselect, on a copy). */
-function largest(scores: ArrayLike<number>, count: number): number {
-  const values = Float64Array.from(scores);
-  const target = values.length - count; // its place in rising order
-  let [low, high] = [0, values.length - 1];
-  while (low < high) {
-    const pivot = values[(low + high) >> 1]!;
-    let [i, j] = [low, high];
-    while (i <= j) {
-      while (values[i]! < pivot) i++;
-      while (values[j]! > pivot) j--;
-      if (i > j) break;
-      const swapped = values[i]!;
-      values[i++] = values[j]!;
-      values[j--] = swapped;
-    }
-    if (target <= j) high = j;
-    else if (target >= i) low = i;
-    else break;
-  }
-  return values[target]!;
-}
-
 /** Sets to zero the weights outside the smallest set of the largest ones that holds a share of at least `topP`. */
 function keepNucleus(weights: Float64Array, topP: number): void {
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  // Whatever lies at or below this cannot be in the set: V such weights together are within the share left out. So only
-  // the few above need sorting.
-  const cutoff = ((1 - topP) * total) / weights.length;
-  const candidates: number[] = [];
+  let total = 0;
+  for (let id = 0; id < weights.length; id++) total += weights[id]!;
+  const wanted = topP * total;
+  // V weights of that size together are within the share left out, so only the larger ones, often few, are looked at.
+  const negligible = Math.min((total - wanted) / weights.length, 0.5); // the best token's weight is 1
+  const candidates = weights.filter((weight) => weight > negligible);
+  const floor = threshold(candidates, wanted, "value");
+  let share = 0;
   for (let id = 0; id < weights.length; id++) {
-    if (weights[id]! > cutoff) candidates.push(id);
+    if (weights[id]! > floor) share += weights[id]!;
+  }
+  for (let id = 0; id < weights.length; id++) {
+    const weight = weights[id]!;
+    if (weight > floor) continue;
+    if (weight === floor && share < wanted) share += weight;
     else weights[id] = 0;
   }
-  candidates.sort((a, b) => weights[b]! - weights[a]! || a - b);
-  let share = 0;
-  for (const id of candidates) {
-    if (share >= topP * total) weights[id] = 0;
-    else share += weights[id]!;
+}
+
+/**
+ * The largest value such that it and the values above it measure at least `wanted` together, each measuring itself or, to
+ * count them, 1; the smallest value if all do not. Quickselect, which leaves the values in another order: the time is
+ * linear in their number.
+ */
+function threshold(values: Float64Array, wanted: number, measure: "value" | "count"): number {
+  const counts = measure === "count";
+  let [low, high, above] = [0, values.length, 0];
+  for (;;) {
+    const pivot = values[(low + high) >> 1]!;
+    let [at, firstSmaller, larger] = [low, high, 0]; // larger or equal | not yet seen | smaller
+    let numEqual = 0;
+    while (at < firstSmaller) {
+      const value = values[at]!;
+      if (value < pivot) {
+        values[at] = values[--firstSmaller]!;
+        values[firstSmaller] = value;
+        continue;
+      }
+      if (value === pivot) numEqual++;
+      else larger += counts ? 1 : value;
+      at++;
+    }
+    const equal = counts ? numEqual : numEqual * pivot;
+    if (above + larger >= wanted) {
+      // Among the larger ones: the pivot's equals go, so that the range always shrinks.
+      let end = low;
+      for (let i = low; i < firstSmaller; i++) {
+        if (values[i]! > pivot) values[end++] = values[i]!;
+      }
+      high = end;
+    } else if (above + larger + equal >= wanted || firstSmaller === high) return pivot;
+    else {
+      above += larger + equal;
+      low = firstSmaller;
+    }
   }
 }
