@@ -2,14 +2,15 @@ import type { CorpusManifest } from "../data/corpus.ts";
 import type { Gpt2 } from "../models/gpt2/model.ts";
 import { countParameters } from "../nn/scope.ts";
 import type { TableRow } from "../train/report/html.ts";
+import { formatCount, formatDuration, formatSi } from "../train/report/quantities.ts";
 import type { TrainResult } from "../train/trainer.ts";
 import type { NgramBaseline } from "./baseline.ts";
 import type { Recipe } from "./recipe.ts";
 
 /** `gpt2 · 6 layers × 384 · 10.7 M parameters` */
 export function describeRun({ family, shape, parameters }: Gpt2): string {
-  const millions = (countParameters(parameters) / 1e6).toPrecision(3);
-  return `${family} · ${shape.numLayers} layers × ${shape.width} · ${millions} M parameters`;
+  const size = formatSi(countParameters(parameters), "parameters");
+  return `${family} · ${shape.numLayers} layers × ${shape.width} · ${size}`;
 }
 
 /** What a corpus holds, for people. */
@@ -21,7 +22,7 @@ export function describeCorpus({ sources, splitBy, vocabularySize }: CorpusManif
       source.skippedFiles > 0 ? `${source.skippedFiles} binary files passed over` : "",
     ].filter(Boolean);
     const size = (split: "train" | "validation") =>
-      `${(source[split].bytes / 1e6).toFixed(2)} MB, ${source[split].tokens} tokens in ${source[split].documents} documents`;
+      `${formatSi(source[split].bytes, "B")}, ${formatCount(source[split].tokens)} tokens in ${formatCount(source[split].documents)} documents`;
     return [
       { label: name, value: [`weight ${source.weight}`, ...left].join(", ") },
       { label: "training", value: size("train") },
@@ -60,7 +61,7 @@ follow instructions, and what it writes is not to be relied on.
 | this model, step ${best.step} | ${best.bitsPerByte.toFixed(3)} |
 | ${baseline.label} | ${baseline.bitsPerByte.toFixed(3)} |
 
-Context ${recipe.train.contextLength} tokens. ${step} steps, ${(totalFlops / 1e15).toFixed(3)} PFLOP, ${Math.round(seconds)} s.
+Context ${recipe.train.contextLength} tokens. ${step} steps, ${formatSi(totalFlops, "FLOP")}, ${formatDuration(seconds)}.
 
 | data | |
 |---|---|
