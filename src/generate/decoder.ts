@@ -19,7 +19,8 @@ export interface DecoderOptions {
  * A model ready to continue one sequence: it keeps the keys and values of all tokens so far, so that each further token
  * costs one small step. Its scores are those of the whole sequence run at once, up to float32 rounding.
  *
- * Scores come in one array that the next call overwrites; copy what you keep.
+ * Scores come in one array that the next call overwrites; copy what you keep. The weights are used where they lie and
+ * must not change while the decoder lives: some have been packed, others would be read anew.
  *
  * @example
  * const decoder = new Decoder(engine, model, weights);
