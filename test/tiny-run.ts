@@ -39,6 +39,21 @@ export function tinyTokens(count: number, seed: number): number[] {
   });
 }
 
+const WORDS = "the a cat dog bird sat ran flew on under over mat tree and then it was not blue red".split(
+  " ",
+);
+
+/** Sentences of a few words, the same for the same seed. */
+export function tinyText(length: number, seed: number): string {
+  const random = new Random(seed);
+  let text = "";
+  while (text.length < length) {
+    const words = Array.from({ length: 4 + random.integer(5) }, () => WORDS[random.integer(WORDS.length)]!);
+    text += `${words.join(" ")}.${random.uniform() < 0.3 ? "\n" : " "}`;
+  }
+  return text.slice(0, length);
+}
+
 /** A model of 24 tokens, by default one layer of width 16. */
 export function tinyModel(contextLength = 16): Gpt2 {
   const sizes = { width: 16, numLayers: 1, numHeads: 2, layerNormEpsilon: 1e-5 };

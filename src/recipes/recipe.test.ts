@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { trainCharTokenizer } from "../codecs/char-tokenizer.ts";
 import { ConfigError } from "../core/errors.ts";
 import { CheckpointStore } from "../train/checkpoint.ts";
 import { applySettings, type RecipeInput, readRecipe } from "./recipe.ts";
@@ -108,6 +109,7 @@ describe("findRecipe", () => {
 
 describe("run directory", () => {
   const recipe = readRecipe({ train: { steps: 10 } });
+  const tokenizer = trainCharTokenizer(["abc"]);
   const tensors = [["w", { dtype: "float32", shape: [1], data: Float32Array.of(1) }]] as const;
   let directory = "";
   beforeEach(() => {
@@ -129,7 +131,7 @@ describe("run directory", () => {
   });
 
   test("a run with checkpoints may resume with the same recipe, and not begin", () => {
-    beginRunDirectory(directory, recipe);
+    beginRunDirectory(directory, recipe, tokenizer);
     save(10);
     save(20);
     expect(() => checkRunDirectory(directory, recipe, true)).not.toThrow();
@@ -144,11 +146,11 @@ describe("run directory", () => {
   });
 
   test("a run that died before its first checkpoint may begin again; its metrics go", () => {
-    beginRunDirectory(directory, recipe);
+    beginRunDirectory(directory, recipe, tokenizer);
     writeFileSync(join(directory, "metrics.jsonl"), "{}\n");
     expect(() => checkRunDirectory(directory, recipe, false)).not.toThrow();
-    beginRunDirectory(directory, recipe);
-    expect(readdirSync(directory)).toEqual(["recipe.json"]);
+    beginRunDirectory(directory, recipe, tokenizer);
+    expect(readdirSync(directory)).toEqual(["recipe.json", "tokenizer.json"]);
   });
 
   test("a finished model is not trained over", () => {

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import type { Tokenizer } from "../codecs/tokenizer.ts";
 import { ConfigError } from "../core/errors.ts";
 import { writeFileAtomic } from "../hub/atomic-write.ts";
 import { readJsonObject } from "../hub/read-json-file.ts";
@@ -9,6 +10,9 @@ import { CheckpointStore } from "../train/checkpoint.ts";
 import type { Recipe } from "./recipe.ts";
 
 const RECIPE_FILE = "recipe.json";
+
+/** The run's tokenizer, as a Hugging Face `tokenizer.json`. */
+export const TOKENIZER_FILE = "tokenizer.json";
 
 /** Every event of a run. */
 export const METRICS_FILE = "metrics.jsonl";
@@ -65,9 +69,10 @@ export function checkRunDirectory(directory: string, recipe: Recipe, resume: boo
 }
 
 /** Writes down what a new run is, and clears away the metrics of one that ended before its first checkpoint. */
-export function beginRunDirectory(directory: string, recipe: Recipe): void {
+export function beginRunDirectory(directory: string, recipe: Recipe, tokenizer: Tokenizer): void {
   rmSync(join(directory, METRICS_FILE), { force: true });
   writeFileAtomic(join(directory, RECIPE_FILE), serializeJson({ ...recipe }, RECIPE_FILE));
+  writeFileAtomic(join(directory, TOKENIZER_FILE), JSON.stringify(tokenizer.toJSON()));
 }
 
 function checkSameRecipe(directory: string, recipe: Recipe): void {
