@@ -22,6 +22,7 @@ export {
 } from "./core/errors.ts";
 export { Random, type RandomState } from "./core/random.ts";
 export { type Dim, expectShape, type Shape } from "./core/shape.ts";
+export { parseSource, type SourceSpec } from "./data/sources.ts";
 export { Engine, type EngineOptions, exportOnnx } from "./engine/engine.ts";
 export type { Program, ProgramOptions } from "./engine/program.ts";
 export { bitsPerByte } from "./eval/bits-per-byte.ts";
