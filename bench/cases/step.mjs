@@ -1,0 +1,39 @@
+/** How much of the runtime's own matrix speed a whole training step keeps. */
+import { alternate, median, ratios, spread } from "../measure.mjs";
+import { startStep } from "../peer.mjs";
+import { judge } from "../row.mjs";
+
+export const summary = "training step at 6 × 384 as a share of this runtime's own 1024³ product";
+
+const SIZE = { layers: 6, width: 384, heads: 6, context: 256, batch: 8 };
+const TARGET = 0.88;
+
+/** About a second, like the steps: both sides should see the same hiccups. */
+const PRODUCTS = 60;
+
+export async function* measure({ repeats }) {
+  const plinth = await startStep("plinth", SIZE);
+  try {
+    const { flopsPerStep } = await plinth.ask("step 1");
+    const rates = await alternate(
+      {
+        step: async () => flopsPerStep / (await plinth.stepMs()) / 1e6,
+        product: async () => (await plinth.ask(`rate ${PRODUCTS}`)).gflops,
+      },
+      repeats,
+    );
+    const shares = ratios(rates.step, rates.product);
+    yield judge({
+      name: "step",
+      value: median(rates.step),
+      unit: "GFLOP/s",
+      peer: "own 1024³ product",
+      peerValue: median(rates.product),
+      ratio: median(shares),
+      rule: ["ratio", "≥", TARGET],
+      spread: spread(shares),
+    });
+  } finally {
+    await plinth.quit();
+  }
+}

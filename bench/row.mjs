@@ -1,0 +1,53 @@
+/**
+ * One line of the result.
+ *
+ * @typedef {object} Row
+ * @property {string} name
+ * @property {number | null} value
+ * @property {string} unit of value and peerValue
+ * @property {string | null} peer what it is compared with
+ * @property {number | null} peerValue
+ * @property {number | null} ratio above 1 where we do better; median over rounds where they were measured in turn
+ * @property {number | null} target
+ * @property {boolean | null} pass null where nothing is judged
+ * @property {string} [rule] what the target is held against, as text
+ * @property {number} [spread] interquartile range of what is judged, as a share of its median
+ * @property {number} [noise] how far the machine's own speed moved meanwhile, as a share
+ * @property {string} [skipped] why there is no measurement
+ * @property {string} [note]
+ */
+
+const RULES = {
+  "≥": (x, target) => x >= target,
+  "≤": (x, target) => x <= target,
+  "<": (x, target) => x < target,
+};
+
+/**
+ * Completes a row and judges it.
+ *
+ * @param {Partial<Row> & { rule: [of: "ratio" | "value", sign: keyof typeof RULES, target: number] }} row
+ * @returns {Row}
+ */
+export function judge({ name, value, unit, peer = null, peerValue = null, ratio = null, rule, ...more }) {
+  const [of, sign, target] = rule;
+  const pass = RULES[sign](of === "ratio" ? ratio : value, target);
+  return {
+    name,
+    value,
+    unit,
+    peer,
+    peerValue,
+    ratio,
+    target,
+    pass,
+    rule: `${of} ${sign} ${target}`,
+    ...more,
+  };
+}
+
+/** A row that could not be measured, and why. */
+export function skip({ name, unit, peer = null, rule: [of, sign, target], skipped }) {
+  const nothing = { value: null, unit, peer, peerValue: null, ratio: null };
+  return { name, ...nothing, target, pass: null, rule: `${of} ${sign} ${target}`, skipped };
+}
