@@ -15,6 +15,7 @@ import type { HostTensor } from "../core/dtype.ts";
 import { ConfigError, EnvironmentError, ShapeError } from "../core/errors.ts";
 import { Random } from "../core/random.ts";
 import type { Engine } from "../engine/engine.ts";
+import { SafetensorsFile } from "../hub/safetensors.ts";
 import { initializeParameters } from "../nn/scope.ts";
 import { CheckpointStore } from "./checkpoint.ts";
 import type { TrainEvent } from "./events.ts";
@@ -69,6 +70,16 @@ function digestsOf(weights: ReadonlyMap<string, HostTensor>): [string, string][]
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     return [path, createHash("sha256").update(bytes).digest("hex")];
   });
+}
+
+/** One tensor of a checkpoint directory. */
+function readTensor(path: string, name: string): Float32Array {
+  const file = SafetensorsFile.open(join(path, "tensors.safetensors"));
+  try {
+    return file.read(name).data as Float32Array;
+  } finally {
+    file.close();
+  }
 }
 
 function largestDifference(a: ReadonlyMap<string, HostTensor>, b: ReadonlyMap<string, HostTensor>): number {
@@ -156,6 +167,24 @@ describe("gradient accumulation", () => {
     });
     expect(parts.record.of("start")[0]!.tokensPerStep).toBe(128);
   });
+});
+
+describe("clipping", () => {
+  test.each([0.05, 1000])(
+    "clip norm %s: what reaches the moments is that long, or as it was",
+    async (clipNorm) => {
+      const { directory, record } = await trainTiny("run", { options: { steps: 1, clipNorm } });
+      const [step] = record.of("step");
+      const [{ path }] = new CheckpointStore(join(directory, "checkpoints")).list() as [{ path: string }];
+      const squares = tinyModel().parameters.map((parameter) =>
+        readTensor(path, `firstMoments.${parameter.path}`).reduce((sum, value) => sum + value * value, 0),
+      );
+      // The first moment of a first step is (1 − β₁) times the gradient.
+      const length = Math.sqrt(squares.reduce((a, b) => a + b, 0)) / 0.1;
+      expect(length / Math.min(clipNorm, step!.gradientNorm)).toBeCloseTo(1, 5);
+      expect(step!.gradientNorm).toBeGreaterThan(0.05);
+    },
+  );
 });
 
 describe("determinism", () => {
@@ -264,8 +293,8 @@ describe("resume", () => {
   });
 });
 
-/** An engine whose training step gives NaN, in the loss or in one gradient, the `at`-th time it runs. */
-function poisoningEngine(what: "loss" | "gradient", at: number): Engine {
+/** An engine whose training step gives NaN, in the loss or in one gradient, the `at`-th times it runs. */
+function poisoningEngine(what: "loss" | "gradient", ...at: readonly number[]): Engine {
   const compile: Engine["compile"] = (name, outputs, options) => {
     const program = engine.compile(name, outputs, options);
     if (name !== "training step") return program;
@@ -283,7 +312,7 @@ function poisoningEngine(what: "loss" | "gradient", at: number): Engine {
     };
     program.run = async (feeds, binding) => {
       const results = await run(feeds, binding);
-      if (++count === at) (what === "loss" ? results.loss! : gradient!).data[0] = Number.NaN;
+      if (at.includes(++count)) (what === "loss" ? results.loss! : gradient!).data[0] = Number.NaN;
       return results;
     };
     return program;
@@ -348,6 +377,37 @@ describe("steps that are not finite", () => {
       expect(checkpointDigests(resumed.directory)).toEqual(checkpointDigests(poisoned.directory));
     },
   );
+
+  test("a skipped step does not count for the bias correction: the first real one is as long as the rate", async () => {
+    const { directory } = await trainTiny("run", {
+      engine: poisoningEngine("loss", 1),
+      options: { steps: 2, saveEvery: 1, warmupSteps: 0, schedule: "constant", learningRate: 0.01 },
+    });
+    // m̂/√v̂ of a first step is ±1 for every weight, and norms and biases do not decay.
+    const [before, after] = new CheckpointStore(join(directory, "checkpoints"))
+      .list()
+      .map(({ path }) => readTensor(path, "weights.ln_f.bias"));
+    for (const [i, value] of after!.entries()) {
+      expect(Math.abs(value - before![i]!)).toBeCloseTo(0.01, 4);
+    }
+  });
+
+  test("skips that are not in a row do not end the run", async () => {
+    const { result, record } = await trainTiny("run", {
+      engine: poisoningEngine("gradient", 2, 3, 5, 6, 8),
+      options: { steps: 10, maxSkips: 3 },
+    });
+    expect(result.reason).toBe("finished");
+    expect(record.of("skip").map(({ step, count }) => [step, count])).toEqual([
+      ...[
+        [2, 1],
+        [3, 2],
+        [5, 3],
+        [6, 4],
+        [8, 5],
+      ],
+    ]);
+  });
 
   test("skips in a row are counted on across a resume", async () => {
     const options = { steps: 40, maxSkips: 7, saveEvery: 2, validateEvery: 40 };
