@@ -33,7 +33,7 @@ const packageJson = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"))
 const isDoor = (path: string) => /(^|\/)index\.ts$/.test(path);
 
 /** Exports still without a doc comment. May only fall. */
-const MOST_UNDOCUMENTED = 63;
+const MOST_UNDOCUMENTED = 0;
 
 describe("the source keeps the house rules", () => {
   test("imports go down the layers, and packages stay where they belong", () => {

@@ -18,6 +18,7 @@ export interface PositionalSpec {
   readonly required: boolean;
 }
 
+/** A command line, read. */
 export interface ParsedArguments<F extends FlagSpecs> {
   readonly flags: FlagValues<F>;
   readonly positionals: readonly string[];

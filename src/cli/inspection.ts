@@ -43,6 +43,7 @@ export interface Inspection {
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
+/** What a model directory says of its model. */
 export interface ModelReport {
   /** `null` for an architecture that Plinth does not know. */
   readonly family: string | null;
@@ -64,10 +65,12 @@ export interface MemoryReport {
   readonly trainingBytes: number;
 }
 
+/** What the directory's tokenizer is, or why it cannot be read. */
 export type TokenizerReport =
   | { readonly kind: "byte-level BPE" | "characters"; readonly vocabularySize: number }
   | { readonly kind: "unreadable"; readonly problem: string };
 
+/** What a checkpoint says besides its tensors. */
 export interface CheckpointReport {
   readonly step: number;
   /** Everything but weights and moments. */

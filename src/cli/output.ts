@@ -25,6 +25,7 @@ export interface CloseableOutput extends Output {
   close(): void;
 }
 
+/** Output to the given streams: results on stdout, all else beside them. */
 export function createOutput({ stdout, stderr, env }: OutputStreams, json: boolean): CloseableOutput {
   let display: Display | undefined;
   return {

@@ -3,6 +3,7 @@ import { Engine } from "../engine/engine.ts";
 import { pretrain as runPretraining } from "../recipes/pretrain.ts";
 import { applySettings, readRecipe } from "../recipes/recipe.ts";
 import { findRecipe, RECIPES } from "../recipes/table.ts";
+import { commandName } from "./command-name.ts";
 import { boolean, integer, list, required, settings, text } from "./flag-specs.ts";
 import { describeMachine, readMachine } from "./machine.ts";
 import { defineVerb, type Verb } from "./verb.ts";
@@ -36,6 +37,7 @@ export const pretrain: Verb = defineVerb({
       directory: flags.out,
       resume: flags.resume,
       machine: describeMachine(readMachine()),
+      command: commandName(),
       samplePrompt: flags.prompt,
       onEvent: (event) => display.handle(event),
       signal,
@@ -52,7 +54,7 @@ export const pretrain: Verb = defineVerb({
     };
     const next =
       reason === "finished"
-        ? `model   ${result.modelDirectory}\nreport  ${result.reportPath}\nnext    npx plinth generate ${result.modelDirectory} --prompt "…"`
+        ? `model   ${result.modelDirectory}\nreport  ${result.reportPath}\nnext    ${commandName()} generate ${result.modelDirectory} --prompt "…"`
         : `stopped at step ${step}; go on with --resume\nreport  ${result.reportPath}`;
     out.result(
       summary,

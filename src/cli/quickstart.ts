@@ -7,6 +7,7 @@ import {
   type QuickstartResult,
   quickstart as runQuickstart,
 } from "../recipes/quickstart.ts";
+import { commandName } from "./command-name.ts";
 import { integer, text } from "./flag-specs.ts";
 import { describeMachine, readMachine } from "./machine.ts";
 import { defineVerb, type Verb } from "./verb.ts";
@@ -21,7 +22,7 @@ export const quickstart: Verb = defineVerb({
       describe: "directory for the run; default runs/quickstart, made anew each time",
       placeholder: "DIR",
     }),
-    seconds: integer({ describe: "time for the training itself", min: 5, max: 3600, fallback: 170 }),
+    seconds: integer({ describe: "time for the training itself", min: 5, max: 3600, fallback: 150 }),
   },
   example: "plinth quickstart",
   run: async ({ flags, out, signal }) => {
@@ -33,6 +34,7 @@ export const quickstart: Verb = defineVerb({
       engine: new Engine(),
       directory,
       machine: describeMachine(readMachine()),
+      command: commandName(),
       from: dirname(fileURLToPath(import.meta.url)),
       trainingSeconds: flags.seconds,
       onNotice: (line) => out.notice(line),
@@ -67,6 +69,7 @@ function summarize({
   const shown = completions.map(
     ({ kind, prompt, text }) => `— ${kind} —\n${prompt}\u2502${text.trimEnd()}\n`,
   );
+  const command = commandName();
   const model = relative(process.cwd(), modelDirectory);
   const saved = reason === "finished" ? `model   ${model}\n` : "";
   return `
@@ -78,8 +81,8 @@ bits per byte on text it never saw (8 is a uniform guess, lower is better)
 ${saved}report  ${relative(process.cwd(), reportPath)}
 
 next
-  npm run plinth -- generate ${model} --prompt "import " --max-tokens 100
-  npm run plinth -- score ${model} --text "The quick brown fox"
-  npm run plinth -- pretrain gpt2-tiny --data YOUR_FILES --out runs/mine
+  ${command} generate ${model} --prompt "import " --max-tokens 100
+  ${command} score ${model} --text "The quick brown fox"
+  ${command} pretrain gpt2-tiny --data YOUR_FILES --out runs/mine
 `;
 }

@@ -34,10 +34,12 @@ export function real(min: number, max: number = Number.POSITIVE_INFINITY, fallba
   };
 }
 
+/** True or false. */
 export function boolean(fallback?: boolean): Field<boolean> {
   return { describe: "true or false", fallback, accepts: (value) => typeof value === "boolean" };
 }
 
+/** Any text. */
 export function string(fallback?: string): Field<string> {
   return { describe: "a string", fallback, accepts: (value) => typeof value === "string" };
 }

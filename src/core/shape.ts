@@ -3,6 +3,7 @@ import { ShapeError } from "./errors.ts";
 /** A size: a number, or the name of a dimension known only when a program runs (`"batch"`, `"past + tokens"`). */
 export type Dim = number | string;
 
+/** Sizes by axis, outermost first; none for a scalar. */
 export type Shape = readonly Dim[];
 
 /** `[2, 3, "tokens"]`, for messages. */
@@ -10,6 +11,7 @@ export function showShape(shape: Shape): string {
   return `[${shape.join(", ")}]`;
 }
 
+/** Whether all sizes agree; a name agrees with itself only. */
 export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((dim, axis) => dim === b[axis]);
 }

@@ -5,6 +5,7 @@ import { listFiles, type SkipListener, type SourceFile } from "./list-files.ts";
 import { checkSource, type Document, readFileDocuments, type SourceSpec } from "./sources.ts";
 import { wholeCharacter } from "./text-file.ts";
 
+/** A side of the split. */
 export type SplitName = "train" | "validation";
 
 /** What is read and how it is divided between training and validation. */

@@ -22,6 +22,7 @@ export interface GenerateOptions extends Omit<GenerationRequest, "capacity"> {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Who is told while the text grows. */
 export interface GenerateCallbacks {
   /** Text as soon as it is certain: whole characters, and no part of a stop string. */
   readonly onText?: ((text: string) => void) | undefined;
@@ -33,6 +34,7 @@ export type GenerateEvent =
   | { readonly type: "token"; readonly token: number; readonly logprob?: number }
   | { readonly type: "text"; readonly text: string };
 
+/** A finished generation. */
 export interface GenerateResult {
   /** Without the prompt and without a stop string; "" without a tokenizer. */
   readonly text: string;
@@ -46,6 +48,7 @@ export interface GenerateResult {
   readonly timings: GenerateTimings;
 }
 
+/** Where the time went. */
 export interface GenerateTimings {
   /** Reading the prompt. */
   readonly prefillMs: number;

@@ -4,6 +4,7 @@ import { writeModelDirectory } from "../hub/model-directory.ts";
 import type { CausalLM } from "./contracts.ts";
 import { familyOf } from "./registry.ts";
 
+/** Everything that a model directory is made of. */
 export interface SavedModel {
   readonly model: CausalLM;
   /** By parameter path, float32. */

@@ -8,6 +8,7 @@ const MAX_TRAINING_BYTES = 8_000_000;
 const MAX_VALIDATION_BYTES = 2_000_000;
 const ORDER = 5;
 
+/** What a model has to beat. */
 export interface NgramBaseline {
   readonly label: string;
   readonly bitsPerByte: number;

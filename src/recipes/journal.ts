@@ -18,6 +18,8 @@ export interface JournalOptions {
   readonly recipe: Recipe;
   readonly machine: string;
   readonly onEvent: (event: TrainEvent) => void;
+  /** How to call Plinth, for the report's list of what to type next; default `npx plinth`. */
+  readonly command?: string;
 }
 
 /** Keeps the run's metrics and its report up to date, and passes events on. */
@@ -63,11 +65,12 @@ export class Journal {
   }
 
   #writeReport(): void {
+    const { command = "npx plinth" } = this.#options;
     const model = join(this.#options.directory, MODEL_DIRECTORY);
     const next = [
-      `npx plinth generate ${model} --prompt "Once" --max-tokens 200`,
-      `npx plinth score ${model} --text "Some text"`,
-      `npx plinth inspect ${model}`,
+      `${command} generate ${model} --prompt "Once" --max-tokens 200`,
+      `${command} score ${model} --text "Some text"`,
+      `${command} inspect ${model}`,
     ];
     const events = readMetrics(this.#metricsPath);
     writeFileAtomic(this.reportPath, renderReport({ ...this.#describe(), events, next }));

@@ -20,6 +20,7 @@ const MIN_FILE_BYTES = 500;
 /** Longer average lines mean a bundle or a data table: nothing a person wrote. */
 const MAX_LINE_LENGTH = 110;
 
+/** Text found on this machine. */
 export interface LocalCorpus {
   readonly sources: readonly SourceSpec[];
   readonly found: readonly { readonly label: string; readonly files: number; readonly bytes: number }[];

@@ -30,12 +30,15 @@ export interface PretrainOptions {
   readonly resume: boolean;
   /** One line about this computer, for the report. */
   readonly machine: string;
+  /** How to call Plinth, for the report's list of what to type next; default `npx plinth`. */
+  readonly command?: string;
   /** What the samples continue; default: a fresh document. */
   readonly samplePrompt?: string;
   readonly onEvent: (event: TrainEvent) => void;
   readonly signal?: AbortSignal;
 }
 
+/** What a run made, and how good it became. */
 export interface PretrainResult extends TrainResult {
   /** The Hugging Face model directory with the best weights; there once the run has finished. */
   readonly modelDirectory: string;

@@ -14,7 +14,7 @@ import { type PretrainResult, pretrain } from "./pretrain.ts";
 import { type Recipe, readRecipe } from "./recipe.ts";
 
 /** Wall-clock time for the training itself; gathering, tokenising and the rest take well under a minute. */
-const TRAINING_SECONDS = 170;
+const TRAINING_SECONDS = 150;
 const MIN_STEPS = 60;
 const MAX_STEPS = 4000;
 const VALIDATIONS = 5;
@@ -36,6 +36,8 @@ export interface QuickstartOptions {
   readonly engine: Engine;
   readonly directory: string;
   readonly machine: string;
+  /** How to call Plinth, for the report's list of what to type next; default `npx plinth`. */
+  readonly command?: string;
   /** Where to look for text; default: the current directory and upwards. */
   readonly from?: string;
   readonly onNotice: (line: string) => void;
@@ -44,12 +46,14 @@ export interface QuickstartOptions {
   readonly trainingSeconds?: number;
 }
 
+/** A prompt and how the model went on. */
 export interface Completion {
   readonly kind: string;
   readonly prompt: string;
   readonly text: string;
 }
 
+/** A pretraining run on what was found, with a few completions. */
 export interface QuickstartResult extends PretrainResult {
   readonly corpusFound: LocalCorpus["found"];
   readonly completions: readonly Completion[];
@@ -82,6 +86,7 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
     directory,
     resume: false,
     machine,
+    ...(options.command && { command: options.command }),
     samplePrompt: PROMPTS[0].prompt,
     onEvent,
     ...(signal && { signal }),

@@ -2,6 +2,7 @@ import { ConfigError } from "../core/errors.ts";
 import { suggest } from "../core/nearest.ts";
 import type { RecipeInput } from "./recipe.ts";
 
+/** A recipe that the command line knows. */
 export interface NamedRecipe {
   readonly summary: string;
   readonly recipe: RecipeInput;

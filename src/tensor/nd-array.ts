@@ -7,6 +7,7 @@ export interface NdArray {
   readonly data: Float64Array;
 }
 
+/** An array of a shape, filled by flat index; zeros by default. */
 export function ndArray(shape: readonly number[], fill: (index: number) => number = () => 0): NdArray {
   return { shape, data: Float64Array.from({ length: numElements(shape) }, (_, i) => fill(i)) };
 }

@@ -26,6 +26,7 @@ export interface Op<A extends object = object> {
   readonly samples: readonly Sample<A>[];
 }
 
+/** What an operator's gradient is given. */
 export interface GradientCall<A extends object = object> {
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
@@ -34,6 +35,7 @@ export interface GradientCall<A extends object = object> {
   readonly attributes: A;
 }
 
+/** What an operator is given to write itself. */
 export interface EmitCall<A extends object = object> {
   readonly emitter: Emitter;
   /** ONNX names of the inputs, in order. */
@@ -43,6 +45,7 @@ export interface EmitCall<A extends object = object> {
   readonly attributes: A;
 }
 
+/** A value of an ONNX attribute; see {@link Emitter.node} for how kinds are told apart. */
 export type AttributeValue = number | bigint | string | readonly bigint[] | readonly number[];
 
 /** Where operators write themselves. The one thing `tensor` knows about any runtime. */

@@ -413,6 +413,7 @@ export interface CachedInputs {
   readonly totalLength: Tensor;
 }
 
+/** What cached attention yields: `result`, and the cache with the new tokens in it. */
 export interface CachedResults {
   readonly result: Tensor;
   readonly presentKey: Tensor;

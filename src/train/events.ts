@@ -9,6 +9,7 @@ export type TrainEvent =
   | NoticeEvent
   | EndEvent;
 
+/** First of all, also after a resume. */
 export interface StartEvent {
   readonly type: "start";
   /** Shown as the title, e.g. `gpt2 · 6 layers × 384 · 10.7 M parameters`. */
@@ -34,6 +35,7 @@ export interface StepEvent {
   readonly gflopPerSecond: number;
 }
 
+/** The held-out text was scored. */
 export interface ValidationEvent {
   readonly type: "validation";
   readonly step: number;
@@ -45,6 +47,7 @@ export interface ValidationEvent {
   readonly best: boolean;
 }
 
+/** Text from the weights as they are. */
 export interface SampleEvent {
   readonly type: "sample";
   readonly step: number;
@@ -52,6 +55,7 @@ export interface SampleEvent {
   readonly text: string;
 }
 
+/** A checkpoint was saved. */
 export interface CheckpointEvent {
   readonly type: "checkpoint";
   readonly step: number;
@@ -75,6 +79,7 @@ export interface NoticeEvent {
   readonly message: string;
 }
 
+/** Last of all. */
 export interface EndEvent {
   readonly type: "end";
   readonly step: number;

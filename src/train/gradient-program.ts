@@ -9,6 +9,7 @@ import { gradients } from "../tensor/gradient.ts";
 import { input, type Tensor } from "../tensor/tensor.ts";
 import { type ArenaName, BLOCK_SIZE, type ParameterArena } from "./parameter-arena.ts";
 
+/** Sequences and their tokens, B and T. */
 export interface BatchShape {
   readonly batchSize: number;
   readonly contextLength: number;

@@ -24,6 +24,7 @@ export interface RunIdentity {
   readonly dataHash: string;
 }
 
+/** A training run: what is trained, on what, how, where, and who is told. */
 export interface TrainRun {
   readonly engine: Engine;
   readonly model: CausalLM;
@@ -45,6 +46,7 @@ export interface TrainRun {
   readonly signal?: AbortSignal;
 }
 
+/** How a run ended. */
 export interface TrainResult {
   readonly reason: "finished" | "stopped";
   readonly step: number;

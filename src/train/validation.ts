@@ -16,6 +16,7 @@ export interface HeldOut {
   readonly endOfTextId: number;
 }
 
+/** How well the held-out text is predicted. */
 export interface ValidationResult {
   readonly lossNats: number;
   readonly bitsPerByte: number;

@@ -17,6 +17,7 @@ export interface CurveMark extends CurvePoint {
   readonly best: boolean;
 }
 
+/** A curve as lines of characters, with the ends of its axes. */
 export interface Curve {
   /** `rows` lines of exactly `columns` columns. */
   readonly lines: readonly (readonly Segment[])[];

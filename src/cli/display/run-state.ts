@@ -41,6 +41,7 @@ const MAX_POINTS = 1024;
 /** Weight of the past in the smoothed loss: a memory of 1 / (1 − 0.967) ≈ 30 steps. */
 const SMOOTHING = 0.967;
 
+/** What a display knows before the first event. */
 export function beginRun(nowMs: number): RunState {
   return {
     start: undefined,

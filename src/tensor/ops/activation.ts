@@ -4,6 +4,7 @@ import { errorFunction, unary } from "./elementwise.ts";
 
 type NoAttributes = Readonly<Record<string, never>>;
 
+/** `max(x, 0)`; the gradient at 0 is 0. */
 export const relu: Op<NoAttributes> = unary("relu", {
   onnx: "Relu",
   compute: (x) => Math.max(x, 0),

@@ -35,14 +35,22 @@ function predicate(name: string, onnx: string, holds: (a: number, b: number) => 
   };
 }
 
+/** `a = b`. */
 export const equal: Op<NoAttributes> = predicate("equal", "Equal", (a, b) => a === b);
+/** `a < b`. */
 export const less: Op<NoAttributes> = predicate("less", "Less", (a, b) => a < b);
+/** `a ≤ b`. */
 export const lessEqual: Op<NoAttributes> = predicate("lessEqual", "LessOrEqual", (a, b) => a <= b);
+/** `a > b`. */
 export const greater: Op<NoAttributes> = predicate("greater", "Greater", (a, b) => a > b);
+/** `a ≥ b`. */
 export const greaterEqual: Op<NoAttributes> = predicate("greaterEqual", "GreaterOrEqual", (a, b) => a >= b);
+/** True where both are. */
 export const logicalAnd: Op<NoAttributes> = predicate("logicalAnd", "And", (a, b) => a !== 0 && b !== 0);
+/** True where either is. */
 export const logicalOr: Op<NoAttributes> = predicate("logicalOr", "Or", (a, b) => a !== 0 || b !== 0);
 
+/** True where false. */
 export const logicalNot: Op<NoAttributes> = {
   name: "logicalNot",
   infer: ([x]) => [x!],

@@ -76,18 +76,21 @@ export function unary(name: string, { onnx, compute, vjp, draw }: Unary): Op<NoA
   };
 }
 
+/** `a + b`. */
 export const add: Op<NoAttributes> = binary("add", {
   onnx: "Add",
   compute: (a, b) => a + b,
   vjp: ({ g }) => [g, g],
 });
 
+/** `a − b`. */
 export const sub: Op<NoAttributes> = binary("sub", {
   onnx: "Sub",
   compute: (a, b) => a - b,
   vjp: ({ g }) => [g, g.neg()],
 });
 
+/** `a · b`. */
 export const mul: Op<NoAttributes> = binary("mul", {
   onnx: "Mul",
   compute: (a, b) => a * b,
@@ -143,12 +146,14 @@ function splitBy(takesFirst: Tensor, g: Tensor): readonly [Tensor, Tensor] {
   return [takesFirst.where(g, zero), takesFirst.where(zero, g)];
 }
 
+/** `−x`. */
 export const neg: Op<NoAttributes> = unary("neg", {
   onnx: "Neg",
   compute: (x) => -x,
   vjp: ({ g }) => g.neg(),
 });
 
+/** `|x|`; the gradient at 0 is 0. */
 export const abs: Op<NoAttributes> = unary("abs", {
   onnx: "Abs",
   compute: Math.abs,
@@ -162,12 +167,14 @@ export const sign: Op<NoAttributes> = {
   gradient: () => [undefined],
 };
 
+/** `eˣ`. */
 export const exp: Op<NoAttributes> = unary("exp", {
   onnx: "Exp",
   compute: Math.exp,
   vjp: ({ y, g }) => g.mul(y),
 });
 
+/** Natural logarithm. */
 export const log: Op<NoAttributes> = unary("log", {
   onnx: "Log",
   compute: Math.log,
@@ -175,6 +182,7 @@ export const log: Op<NoAttributes> = unary("log", {
   draw: ["positive"],
 });
 
+/** Square root. */
 export const sqrt: Op<NoAttributes> = unary("sqrt", {
   onnx: "Sqrt",
   compute: Math.sqrt,
@@ -182,6 +190,7 @@ export const sqrt: Op<NoAttributes> = unary("sqrt", {
   draw: ["positive"],
 });
 
+/** `1 / x`. */
 export const reciprocal: Op<NoAttributes> = unary("reciprocal", {
   onnx: "Reciprocal",
   compute: (x) => 1 / x,
@@ -189,30 +198,35 @@ export const reciprocal: Op<NoAttributes> = unary("reciprocal", {
   draw: ["positive"],
 });
 
+/** Sine, of radians. */
 export const sin: Op<NoAttributes> = unary("sin", {
   onnx: "Sin",
   compute: Math.sin,
   vjp: ({ x, g }) => g.mul(x.cos()),
 });
 
+/** Cosine, of radians. */
 export const cos: Op<NoAttributes> = unary("cos", {
   onnx: "Cos",
   compute: Math.cos,
   vjp: ({ x, g }) => g.mul(x.sin()).neg(),
 });
 
+/** Hyperbolic tangent. */
 export const tanh: Op<NoAttributes> = unary("tanh", {
   onnx: "Tanh",
   compute: Math.tanh,
   vjp: ({ y, g }) => g.sub(g.mul(y).mul(y)),
 });
 
+/** Logistic function, `1 / (1 + e⁻ˣ)`. */
 export const sigmoid: Op<NoAttributes> = unary("sigmoid", {
   onnx: "Sigmoid",
   compute: (x) => 1 / (1 + Math.exp(-x)),
   vjp: ({ y, g }) => g.mul(y.sub(y.mul(y))),
 });
 
+/** Error function, `2/√π · ∫₀ˣ e^(−t²) dt`. */
 export const erf: Op<NoAttributes> = unary("erf", {
   onnx: "Erf",
   compute: errorFunction,

@@ -52,6 +52,7 @@ function emitReduce(onnx: string, { emitter, inputs, attributes }: EmitCall<Redu
   });
 }
 
+/** Sum over axes. */
 export const sum: Op<ReduceAttributes> = {
   name: "sum",
   infer: ([x], attributes) => [{ dtype: x!.dtype, shape: reducedShape(x!.shape, attributes) }],

@@ -1,6 +1,7 @@
 import { mapLines, type NdArray } from "../nd-array.ts";
 import type { Op, Sample } from "../op.ts";
 
+/** The axis that is normalised over, counted from the front. */
 export interface AxisAttribute {
   readonly axis: number;
 }

@@ -1,5 +1,6 @@
 import { formatCount, formatSmall } from "./quantities.ts";
 
+/** How an axis is divided. */
 export type ScaleKind = "linear" | "log";
 
 /** Maps values in [min, max] to [0, 1]. */

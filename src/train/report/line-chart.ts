@@ -20,6 +20,7 @@ export interface ChartLevel {
   readonly y: number;
 }
 
+/** What a chart shows. */
 export interface LineChart {
   readonly title: string;
   /** What the left axis measures, e.g. `nats per token`. */
