@@ -175,7 +175,7 @@ describe("clipping", () => {
     async (clipNorm) => {
       const { directory, record } = await trainTiny("run", { options: { steps: 1, clipNorm } });
       const [step] = record.of("step");
-      const [{ path }] = new CheckpointStore(join(directory, "checkpoints")).list() as [{ path: string }];
+      const { path } = new CheckpointStore(join(directory, "checkpoints")).list()[0]!;
       const squares = tinyModel().parameters.map((parameter) =>
         readTensor(path, `firstMoments.${parameter.path}`).reduce((sum, value) => sum + value * value, 0),
       );
