@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { engine, TINY_VOCABULARY, tinyModel } from "../../test/tiny-run.ts";
 import { Random } from "../core/random.ts";
@@ -6,7 +7,8 @@ import { IGNORED_TARGET } from "../data/validation-windows.ts";
 import { gpt2Config } from "../models/gpt2/config.ts";
 import { Gpt2 } from "../models/gpt2/model.ts";
 import { initializeParameters } from "../nn/scope.ts";
-import { GradientProgram, sliceSize } from "./gradient-program.ts";
+import { gradients } from "../tensor/gradient.ts";
+import { batchFeeds, GradientProgram, languageModelLoss, sliceSize } from "./gradient-program.ts";
 import { ParameterArena } from "./parameter-arena.ts";
 
 /** Random tokens and targets, the first `ignored` targets of the batch left out. */
@@ -32,6 +34,59 @@ describe("sliceSize", () => {
 });
 
 describe("GradientProgram", () => {
+  test("a batch in slices with unequal shares of targets has the loss and gradients of the whole", async () => {
+    const sizes = { width: 1024, numLayers: 1, numHeads: 16, feedForwardSize: 64, layerNormEpsilon: 1e-5 };
+    const model = new Gpt2(gpt2Config({ ...sizes, vocabularySize: TINY_VOCABULARY, contextLength: 512 }));
+    const shape = { batchSize: 2, contextLength: 512 };
+    expect(sliceSize(model, shape)).toBe(1);
+    const arena = new ParameterArena(model.parameters);
+    for (const [path, { data }] of initializeParameters(model.parameters, new Random(1))) {
+      arena
+        .weights()
+        .get(path)!
+        .data.set(data as never);
+    }
+    const program = new GradientProgram(engine, model, arena, {
+      ...shape,
+      labelSmoothing: 0.1,
+      accumulation: 1,
+    });
+    const batch = randomBatch(2, 512, 3, 400);
+    // Twice: the second step must not add to the first.
+    await program.run([randomBatch(2, 512, 4, 0)]);
+    const lossNats = await program.run([batch]);
+    const digest = () => {
+      const hash = createHash("sha256");
+      for (const parameter of model.parameters) hash.update(arena.view("gradients", parameter).data);
+      return hash.digest("hex");
+    };
+    const once = digest();
+    for (let again = 0; again < 3; again++) {
+      expect(await program.run([batch])).toBe(lossNats);
+      expect(digest()).toBe(once);
+    }
+    program.dispose();
+
+    const loss = languageModelLoss(model, shape, 0.1);
+    const wrt = gradients(
+      loss,
+      model.parameters.map(({ tensor }) => tensor),
+    );
+    const names = model.parameters.map(({ path }, i) => [`by ${path}`, wrt[i]!] as const);
+    const whole = engine.compile("whole batch", { loss, ...Object.fromEntries(names) });
+    const expected = await whole.run({ ...batchFeeds(batch, shape), ...Object.fromEntries(arena.weights()) });
+    whole.dispose();
+    expect(lossNats).toBeCloseTo(expected.loss!.data[0] as number, 5);
+    for (const parameter of model.parameters) {
+      const actual = arena.view("gradients", parameter).data as Float32Array;
+      const values = expected[`by ${parameter.path}`]!.data as Float32Array;
+      const peak = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      const worst = actual.reduce((most, value, i) => Math.max(most, Math.abs(value - values[i]!)), 0);
+      expect(peak, parameter.path).toBeGreaterThan(0);
+      expect(worst, parameter.path).toBeLessThan(2e-5 * peak + 1e-8);
+    }
+  });
+
   test("batches with unequal numbers of targets count by targets, not by batch", async () => {
     const model = tinyModel(16);
     const arena = new ParameterArena(model.parameters);

@@ -1,5 +1,5 @@
 import { ShapeError } from "../../core/errors.ts";
-import { type Shape, sameShape, showShape } from "../../core/shape.ts";
+import { type Shape, sameShape, showShape, staticShape } from "../../core/shape.ts";
 import { ndArray, unravel } from "../nd-array.ts";
 import type { Op } from "../op.ts";
 import { expectIndices } from "./checks.ts";
@@ -62,10 +62,16 @@ export const scatterAddRows: Op<NoAttributes> = {
     });
     return [{ shape: table!.shape, data }];
   },
-  emit: ({ emitter, inputs: [table, indices, updates] }) => {
-    const wide = emitter.node("Cast", [indices!], { attributes: { to: 7n } })[0]!;
-    const tuples = emitter.node("Unsqueeze", [wide, int64s(emitter, [-1])])[0]!;
-    return emitter.node("ScatterND", [table!, tuples, updates!], { attributes: { reduction: "add" } });
+  emit: ({ emitter, inputs: [table, indices, updates], inputSpecs }) => {
+    // Not ScatterND: the runtime adds its rows on several threads and loses some of those with the same index
+    // (onnxruntime issue 18048). ScatterElements adds one after the other.
+    const row = staticShape(inputSpecs[0]!.shape.slice(1), "scatterAddRows");
+    const lines = emitter.node("Reshape", [updates!, int64s(emitter, [-1, ...row])])[0]!;
+    const column = emitter.node("Reshape", [indices!, int64s(emitter, [-1, ...row.map(() => 1)])])[0]!;
+    const targets = emitter.node("Expand", [column, emitter.node("Shape", [lines])[0]!])[0]!;
+    return emitter.node("ScatterElements", [table!, targets, lines], {
+      attributes: { axis: 0n, reduction: "add" },
+    });
   },
   gradient: ({ inputs: [, indices], gradients: [g] }) => [g!, undefined, g!.gatherRows(indices!)],
   samples: [
