@@ -78,7 +78,7 @@ const SECTIONS: { readonly [K in keyof Recipe]: (input: Partial<Recipe[K]>) => R
         fix: `Set ${from}.`,
       });
     }
-    const { vocabularySize, contextLength, ...sizes } = gpt2Config({ ...SMALL, ...input });
+    const { vocabularySize, contextLength, ...sizes } = gpt2Config({ ...SMALL, ...input }, "model");
     return sizes;
   },
   train: trainOptions,

@@ -17,12 +17,13 @@ export interface Gpt2Config {
 /**
  * Checks a GPT-2 configuration; the fallbacks are those of the smallest published model.
  *
+ * @param where names the configuration in errors
  * @throws {ConfigError} if a key is unknown or out of range, or the width is not a multiple of the heads.
  */
-export function gpt2Config(given: Partial<Gpt2Config>): Gpt2Config {
+export function gpt2Config(given: Partial<Gpt2Config>, where = "gpt2"): Gpt2Config {
   const width = given.width ?? 768;
   const config = readFields<Gpt2Config>(
-    "gpt2",
+    where,
     {
       vocabularySize: integer(1, 2 ** 31 - 1, 50257),
       contextLength: integer(1, 2 ** 31 - 1, 1024),
@@ -36,7 +37,7 @@ export function gpt2Config(given: Partial<Gpt2Config>): Gpt2Config {
   );
   if (config.width % config.numHeads !== 0) {
     throw new ConfigError({
-      where: "gpt2.numHeads",
+      where: `${where}.numHeads`,
       expected: `a divisor of width ${config.width}`,
       got: `${config.numHeads}`,
       fix: `Use ${nearestDivisor(config.width, config.numHeads)}, or change the width.`,
