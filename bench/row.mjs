@@ -24,26 +24,24 @@ const RULES = {
 };
 
 /**
- * Completes a row and judges it.
+ * Completes a row and judges it. Where the ratio of the medians falls on the other side of the target than the ratio, the
+ * machine was too unsteady for a verdict, and there is none.
  *
- * @param {Partial<Row> & { rule: [of: "ratio" | "value", sign: keyof typeof RULES, target: number] }} row
+ * @param {Partial<Row> & {
+ *   rule: [of: "ratio" | "value", sign: keyof typeof RULES, target: number],
+ *   ratioOfMedians?: number,
+ * }} row
  * @returns {Row}
  */
 export function judge({ name, value, unit, peer = null, peerValue = null, ratio = null, rule, ...more }) {
   const [of, sign, target] = rule;
-  const pass = RULES[sign](of === "ratio" ? ratio : value, target);
-  return {
-    name,
-    value,
-    unit,
-    peer,
-    peerValue,
-    ratio,
-    target,
-    pass,
-    rule: `${of} ${sign} ${target}`,
-    ...more,
-  };
+  const { ratioOfMedians = ratio, ...rest } = more;
+  const meets = (x) => RULES[sign](x, target);
+  const row = { name, value, unit, peer, peerValue, ratio, target, rule: `${of} ${sign} ${target}`, ...rest };
+  if (of === "value") return { ...row, pass: meets(value) };
+  if (meets(ratio) === meets(ratioOfMedians)) return { ...row, pass: meets(ratio) };
+  const note = `no verdict: the machine was unsteady, and the medians say ${ratioOfMedians.toPrecision(3)}×`;
+  return { ...row, pass: null, note };
 }
 
 /** A row that could not be measured, and why. */

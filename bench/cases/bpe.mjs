@@ -41,6 +41,7 @@ async function* speed(directory, repeats, log) {
         TEXT_BYTES / 1e6 / (await runWorkload("bpe-encode.mjs", other, tokenizer)).seconds,
     },
     repeats,
+    log,
   );
   const note = text.description;
   const row = (name, unit, of, rule) =>

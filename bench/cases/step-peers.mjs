@@ -1,5 +1,5 @@
 /** The same training step in other libraries. */
-import { alternate, median, ratios, spread } from "../measure.mjs";
+import { alternate, compareRounds, median } from "../measure.mjs";
 import { Peer, startStep } from "../peer.mjs";
 import { judge, skip } from "../row.mjs";
 
@@ -19,11 +19,11 @@ export async function* measure({ repeats, log }) {
   for (const { size, targets } of COMPARISONS) {
     const name = `step-peers/${size.layers}x${size.width}`;
     log(`${name}: plinth, ${Object.keys(targets).join(", ")}`);
-    yield* compare(name, size, targets, repeats);
+    yield* compare({ name, size, targets, repeats, log });
   }
 }
 
-async function* compare(name, size, targets, repeats) {
+async function* compare({ name, size, targets, repeats, log }) {
   const sides = {};
   const missing = {};
   const start = async (key) => {
@@ -34,10 +34,8 @@ async function* compare(name, size, targets, repeats) {
   try {
     for (const key of Object.keys(targets)) await start(key);
     if (Object.keys(sides).length > 0) await start("plinth");
-    const ms = await alternate(
-      mapValues(sides, (side) => () => side.stepMs()),
-      repeats,
-    );
+    const measured = mapValues(sides, (side) => () => side.stepMs());
+    const ms = sides.plinth ? await alternate(measured, repeats, log) : {};
     for (const [key, target] of Object.entries(targets)) {
       const row = { name: `${name}/${key}`, unit: "ms", rule: ["ratio", "≥", target] };
       if (missing[key]) yield skip({ ...row, peer: key, skipped: `${missing[key]} is not installed` });
@@ -53,11 +51,5 @@ function mapValues(record, make) {
 }
 
 function against(ours, theirs) {
-  const faster = ratios(theirs, ours);
-  return {
-    value: median(ours),
-    peerValue: median(theirs),
-    ratio: median(faster),
-    spread: spread(faster),
-  };
+  return { value: median(ours), peerValue: median(theirs), ...compareRounds(theirs, ours) };
 }

@@ -1,5 +1,5 @@
 /** How much of the runtime's own matrix speed a whole training step keeps. */
-import { alternate, median, ratios, spread } from "../measure.mjs";
+import { alternate, compareRounds, median } from "../measure.mjs";
 import { startStep } from "../peer.mjs";
 import { judge } from "../row.mjs";
 
@@ -11,7 +11,7 @@ const TARGET = 0.88;
 /** About a second, like the steps: both sides should see the same hiccups. */
 const PRODUCTS = 60;
 
-export async function* measure({ repeats }) {
+export async function* measure({ repeats, log }) {
   const plinth = await startStep("plinth", SIZE);
   try {
     const { flopsPerStep } = await plinth.ask("step 1");
@@ -21,17 +21,16 @@ export async function* measure({ repeats }) {
         product: async () => (await plinth.ask(`rate ${PRODUCTS}`)).gflops,
       },
       repeats,
+      log,
     );
-    const shares = ratios(rates.step, rates.product);
     yield judge({
       name: "step",
       value: median(rates.step),
       unit: "GFLOP/s",
       peer: "own 1024³ product",
       peerValue: median(rates.product),
-      ratio: median(shares),
+      ...compareRounds(rates.step, rates.product),
       rule: ["ratio", "≥", TARGET],
-      spread: spread(shares),
     });
   } finally {
     await plinth.quit();
