@@ -17,14 +17,21 @@ import { type Recipe, readRecipe } from "./recipe.ts";
 const TRAINING_SECONDS = 150;
 const MIN_STEPS = 60;
 const MAX_STEPS = 4000;
-const VALIDATIONS = 5;
+const VALIDATIONS = 3;
 
 /** Small enough to learn something in minutes, large enough to need learning. */
 const BASE = {
   tokenizer: { kind: "bpe", vocabularySize: 2048 },
   corpus: { splitBy: "document", validationFraction: 0.015 },
   model: { width: 192, numLayers: 4, numHeads: 3 },
-  train: { batchSize: 16, contextLength: 128, learningRate: 3e-3, minLearningRate: 1e-4, weightDecay: 0.1 },
+  train: {
+    batchSize: 8,
+    contextLength: 128,
+    learningRate: 3e-3,
+    minLearningRate: 1e-4,
+    beta2: 0.99,
+    weightDecay: 0.1,
+  },
 } as const;
 
 const PROMPTS = [
