@@ -28,6 +28,7 @@ const FUNCTIONS = {
   disableMemPattern: [17, "p"],
   disableCpuMemArena: [19, "p"],
   setGraphOptimizationLevel: [23, "pi"],
+  setIntraOpThreads: [24, "pi"],
   createRunOptions: [39, "o"],
   setTerminate: [46, "p"],
   unsetTerminate: [47, "p"],

@@ -27,6 +27,8 @@ export interface ProgramOptions {
   readonly constants?: ReadonlyMap<string, HostTensor>;
   /** Writes a profile of the runtime's operators, at a path with this prefix, when the program is disposed. */
   readonly profilePrefix?: string;
+  /** Runs on one thread of its own, for programs that run side by side rather than share the pool. */
+  readonly singleThread?: boolean;
   /** Session configuration entries of ONNX Runtime. */
   readonly session?: Readonly<Record<string, string>>;
 }
@@ -62,7 +64,8 @@ export class Program {
     this.#binding = this.newBinding();
     this.#profiles = options.profilePrefix !== undefined;
     const sessionOptions = this.#library.call("createSessionOptions");
-    this.#library.call("disablePerSessionThreads", sessionOptions);
+    if (options.singleThread) this.#library.call("setIntraOpThreads", sessionOptions, 1);
+    else this.#library.call("disablePerSessionThreads", sessionOptions);
     this.#library.call("setGraphOptimizationLevel", sessionOptions, OPTIMIZE_ALL);
     if (options.profilePrefix) this.#library.call("enableProfiling", sessionOptions, options.profilePrefix);
     for (const [key, value] of Object.entries(options.session ?? {})) {

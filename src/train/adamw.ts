@@ -1,4 +1,5 @@
 import type { HostTensor } from "../core/dtype.ts";
+import type { Binding } from "../engine/binding.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Program } from "../engine/program.ts";
 import { input, type Tensor } from "../tensor/tensor.ts";
@@ -12,52 +13,56 @@ export interface AdamWOptions {
   readonly weightDecay: number;
 }
 
-/** Work between two looks at the event loop. */
-const SLICE_MS = 20;
+/** Parts of a block that a run handles one after the other; a part's arrays and intermediates fit in a core's cache. */
+const LANES = 4;
+const LANE_SIZE = BLOCK_SIZE / LANES;
 
 /**
  * AdamW with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2), in place.
  *
  * The arithmetic is one small program over a fixed number of elements, run block by block over the arena: every
- * intermediate stays in the cache, and memory is passed over once instead of a dozen times.
+ * intermediate stays in the cache, and memory is passed over once instead of a dozen times. Each thread has a program of its
+ * own and every so-manieth block, so that threads never wait for each other within a pass.
  */
 export class AdamW {
-  readonly #arena: ParameterArena;
   readonly #options: AdamWOptions;
-  readonly #program: Program;
-  readonly #norm: Program;
   readonly #scalars: Readonly<Record<ScalarName, HostTensor>>;
-  readonly #steps: readonly { readonly block: ArenaBlock; run(): void; square(): number }[];
+  readonly #workers: readonly Worker[];
 
   constructor(engine: Engine, arena: ParameterArena, options: AdamWOptions) {
-    this.#arena = arena;
     this.#options = options;
-    this.#program = engine.compile("adamw", updateGraph(options));
-    this.#norm = engine.compile("gradient norm", {
-      sum: squareSum(input("gradients", "float32", [BLOCK_SIZE])),
-    });
-    const scalar = (): HostTensor => ({
-      dtype: "float32",
-      shape: [],
-      data: new Float32Array(new ArrayBuffer(4)),
-    });
     this.#scalars = {
-      gradientGain: scalar(),
-      squareGain: scalar(),
-      epsilon: scalar(),
-      rate: scalar(),
-      keep: scalar(),
+      gradientGain: scalarTensor(),
+      squareGain: scalarTensor(),
+      epsilon: scalarTensor(),
+      rate: scalarTensor(),
+      keep: scalarTensor(),
+      keepAll: scalarTensor(),
     };
-    this.#steps = arena.blocks.map((block) => this.#prepare(block));
+    const block = input("gradients", "float32", [BLOCK_SIZE]);
+    // A dot product with itself: one pass, nothing in between.
+    const square = block
+      .reshape([1, BLOCK_SIZE])
+      .matmul(block.reshape([BLOCK_SIZE, 1]))
+      .reshape([]);
+    this.#workers = Array.from({ length: Math.min(engine.threads, arena.blocks.length) }, (_, worker) => {
+      const update = engine.compile("adamw", updateGraph(options), { singleThread: true });
+      const norm = engine.compile("gradient norm", { square }, { singleThread: true });
+      const mine = arena.blocks.filter((_, i) => i % engine.threads === worker);
+      return { update, norm, tasks: mine.map((block) => this.#prepare(arena, block, update, norm)) };
+    });
   }
 
   /** Euclidean norm of all gradients; NaN or infinite when any of them is. */
   async gradientNorm(): Promise<number> {
-    let total = 0;
-    await eachSliced(this.#steps, (step) => {
-      total += step.square();
-    });
-    return Math.sqrt(total);
+    await Promise.all(
+      this.#workers.map(async ({ norm, tasks }) => {
+        for (const task of tasks) await norm.run({}, task.norm);
+      }),
+    );
+    // Summed in one fixed order, whichever thread was first.
+    const squares = this.#workers.flatMap(({ tasks }) => tasks.map(({ square }) => square.data[0] as number));
+    return Math.sqrt(squares.reduce((a, b) => a + b, 0));
   }
 
   /**
@@ -74,46 +79,69 @@ export class AdamW {
     this.#set("squareGain", (1 - beta2) * gradientScale ** 2);
     this.#set("epsilon", epsilon * secondCorrection);
     this.#set("rate", (learningRate * secondCorrection) / (1 - beta1 ** step));
-    await eachSliced(this.#steps, ({ block, run }) => {
-      this.#set("keep", block.decays ? 1 - learningRate * weightDecay : 1);
-      run();
-    });
+    this.#set("keep", 1 - learningRate * weightDecay);
+    this.#set("keepAll", 1);
+    await Promise.all(
+      this.#workers.map(async ({ update, tasks }) => {
+        for (const task of tasks) await update.run({}, task.update);
+      }),
+    );
   }
 
   dispose(): void {
-    this.#program.dispose();
-    this.#norm.dispose();
+    for (const { update, norm } of this.#workers) {
+      update.dispose();
+      norm.dispose();
+    }
   }
 
   #set(name: ScalarName, value: number): void {
     (this.#scalars[name].data as Float32Array)[0] = value;
   }
 
-  #prepare(block: ArenaBlock) {
-    const update = this.#program.newBinding();
-    for (const name of ["weights", "firstMoments", "secondMoments"] as const) {
-      const tensor = this.#arena.block(name, block);
-      update.bind(name, tensor);
-      update.bind(`new ${name}`, tensor);
+  #prepare(arena: ParameterArena, block: ArenaBlock, updateProgram: Program, normProgram: Program): Task {
+    const update = updateProgram.newBinding();
+    for (let lane = 0; lane < LANES; lane++) {
+      for (const name of ["weights", "gradients", "firstMoments", "secondMoments"] as const) {
+        const all = arena.block(name, block).data as Float32Array;
+        const data = all.subarray(lane * LANE_SIZE, (lane + 1) * LANE_SIZE);
+        const tensor: HostTensor = { dtype: "float32", shape: [LANE_SIZE], data };
+        update.bind(`${name} ${lane}`, tensor);
+        if (name !== "gradients") update.bind(`new ${name} ${lane}`, tensor);
+      }
     }
-    update.bind("gradients", this.#arena.block("gradients", block));
-    for (const [name, tensor] of Object.entries(this.#scalars)) update.bind(name, tensor);
-    const norm = this.#norm.newBinding();
-    norm.bind("gradients", this.#arena.block("gradients", block));
-    const sum: HostTensor = { dtype: "float32", shape: [], data: new Float32Array(new ArrayBuffer(4)) };
-    norm.bind("sum", sum);
-    return {
-      block,
-      run: () => void this.#program.runSync({}, update),
-      square: () => {
-        this.#norm.runSync({}, norm);
-        return sum.data[0] as number;
-      },
-    };
+    for (const name of SHARED) update.bind(name, this.#scalars[name]);
+    update.bind("keep", this.#scalars[block.decays ? "keep" : "keepAll"]);
+    const norm = normProgram.newBinding();
+    const square = scalarTensor();
+    norm.bind("gradients", arena.block("gradients", block));
+    norm.bind("square", square);
+    return { update, norm, square };
   }
 }
 
-type ScalarName = "gradientGain" | "squareGain" | "epsilon" | "rate" | "keep";
+/** A thread's programs, and the blocks that are its own. */
+interface Worker {
+  readonly update: Program;
+  readonly norm: Program;
+  readonly tasks: readonly Task[];
+}
+
+interface Task {
+  readonly update: Binding;
+  readonly norm: Binding;
+  /** Where the block's sum of squared gradients arrives. */
+  readonly square: HostTensor;
+}
+
+/** Scalars that all blocks share; `keep` is 1 − rate · decay where weights decay, and 1 elsewhere. */
+const SHARED = ["gradientGain", "squareGain", "epsilon", "rate"] as const;
+
+type ScalarName = (typeof SHARED)[number] | "keep" | "keepAll";
+
+function scalarTensor(): HostTensor {
+  return { dtype: "float32", shape: [], data: new Float32Array(new ArrayBuffer(4)) };
+}
 
 /**
  * m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; w ← keep·w − rate·m/(√v + ε).
@@ -121,33 +149,23 @@ type ScalarName = "gradientGain" | "squareGain" | "epsilon" | "rate" | "keep";
  * Safe in place: each array is read before, and only before, the node that writes it.
  */
 function updateGraph({ beta1, beta2 }: AdamWOptions): Record<string, Tensor> {
-  const array = (name: ArenaName) => input(name, "float32", [BLOCK_SIZE]);
-  const scalar = (name: ScalarName) => input(name, "float32", []);
-  const gradients = array("gradients");
-  const first = array("firstMoments")
-    .mul(beta1)
-    .add(gradients.mul(scalar("gradientGain")));
-  const second = array("secondMoments")
-    .mul(beta2)
-    .add(gradients.mul(gradients).mul(scalar("squareGain")));
-  const direction = first.div(second.sqrt().add(scalar("epsilon")));
-  const weights = array("weights")
-    .mul(scalar("keep"))
-    .sub(direction.mul(scalar("rate")));
-  return { "new weights": weights, "new firstMoments": first, "new secondMoments": second };
-}
-
-function squareSum(x: Tensor): Tensor {
-  return x.mul(x).sum();
-}
-
-/** Visits all items, letting timers and signals in between slices of work. */
-async function eachSliced<T>(items: readonly T[], visit: (item: T) => void): Promise<void> {
-  let sliceEnd = performance.now() + SLICE_MS;
-  for (const item of items) {
-    visit(item);
-    if (performance.now() < sliceEnd) continue;
-    await new Promise((resolve) => setImmediate(resolve));
-    sliceEnd = performance.now() + SLICE_MS;
+  const [gradientGain, squareGain, epsilon, rate] = SHARED.map((name) => input(name, "float32", [])) as [
+    Tensor,
+    Tensor,
+    Tensor,
+    Tensor,
+  ];
+  const keep = input("keep", "float32", []);
+  const outputs: Record<string, Tensor> = {};
+  for (let lane = 0; lane < LANES; lane++) {
+    const array = (name: ArenaName) => input(`${name} ${lane}`, "float32", [LANE_SIZE]);
+    const gradients = array("gradients");
+    const first = array("firstMoments").mul(beta1).add(gradients.mul(gradientGain));
+    const second = array("secondMoments").mul(beta2).add(gradients.mul(gradients).mul(squareGain));
+    const direction = first.div(second.sqrt().add(epsilon));
+    outputs[`new weights ${lane}`] = array("weights").mul(keep).sub(direction.mul(rate));
+    outputs[`new firstMoments ${lane}`] = first;
+    outputs[`new secondMoments ${lane}`] = second;
   }
+  return outputs;
 }

@@ -1,8 +1,8 @@
 import { allocate, type HostTensor, numElements } from "../core/dtype.ts";
 import type { Parameter } from "../nn/scope.ts";
 
-/** Elements that one run of an optimizer program handles: a few such blocks fit in a core's second-level cache. */
-export const BLOCK_SIZE = 65_536;
+/** Elements that one run of an optimizer program handles. */
+export const BLOCK_SIZE = 131_072;
 
 /** A stretch of the arena with one weight-decay rule. */
 export interface ArenaBlock {
