@@ -7,6 +7,7 @@ import {
   type QuickstartResult,
   quickstart as runQuickstart,
 } from "../recipes/quickstart.ts";
+import { acquireRunLock } from "../train/run-lock.ts";
 import { commandName } from "./command-name.ts";
 import { integer, text } from "./flag-specs.ts";
 import { describeMachine, readMachine } from "./machine.ts";
@@ -28,7 +29,7 @@ export const quickstart: Verb = defineVerb({
   run: async ({ flags, out, signal }) => {
     const directory = flags.out ?? QUICKSTART_DIRECTORY;
     // Only the default place is the quickstart's own to clear; a directory the user names is theirs.
-    if (flags.out === undefined && existsSync(directory)) rmSync(directory, { recursive: true });
+    if (flags.out === undefined && existsSync(directory)) clearOldRun(directory);
     const display = out.openDisplay();
     const result = await runQuickstart({
       engine: new Engine(),
@@ -56,6 +57,12 @@ export const quickstart: Verb = defineVerb({
     );
   },
 });
+
+/** @throws {EnvironmentError} if another process is at work there: only what is finished or dead is cleared. */
+function clearOldRun(directory: string): void {
+  acquireRunLock(directory).release();
+  rmSync(directory, { recursive: true });
+}
 
 function summarize({
   completions,
