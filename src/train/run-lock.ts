@@ -1,4 +1,4 @@
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { EnvironmentError } from "../core/errors.ts";
@@ -46,7 +46,7 @@ export function acquireRunLock(directory: string): RunLock {
       if (found === undefined) continue;
       const holder = parseHolder(found);
       if (holder && isHeld(holder)) refuse(path, holder);
-      if (!takeAway(path, found)) continue;
+      takeAway(path, found, own);
     }
     return refuse(path, {});
   });
@@ -110,21 +110,27 @@ function createUnlinked(path: string, content: string): boolean {
 }
 
 /**
- * Removes a stale lock without ever removing a fresh one: it is moved to a name of our own first, and put back
- * if, between reading and moving, another starter had replaced it.
+ * Removes a stale lock without ever removing a fresh one: only whoever holds the takeover file may, and reads the lock
+ * once more before. So the place of a live lock is never empty, not for a moment. Does nothing if another starter is at it.
  */
-function takeAway(path: string, stale: string): boolean {
-  const moved = temporaryName(join(dirname(path), STALE_FILE));
-  try {
-    renameSync(path, moved);
-  } catch (error) {
-    if (isSystemError(error) && error.code === "ENOENT") return false;
-    throw error;
+function takeAway(path: string, stale: string, own: string): void {
+  const takeover = join(dirname(path), STALE_FILE);
+  if (!create(takeover, own)) {
+    const found = readIfThere(takeover);
+    const holder = found === undefined ? undefined : parseHolder(found);
+    if (found === undefined || (holder && isHeld(holder))) return;
+    throw new EnvironmentError({
+      where: takeover,
+      expected: "nobody, or a living process, to be taking over the lock",
+      got: "a process that ended at it",
+      fix: "Delete this file and start again.",
+    });
   }
-  const content = readFileSync(moved, "utf8");
-  if (content !== stale) create(path, content);
-  rmSync(moved, { force: true });
-  return content === stale;
+  try {
+    if (readIfThere(path) === stale) rmSync(path);
+  } finally {
+    rmSync(takeover, { force: true });
+  }
 }
 
 function readIfThere(path: string): string | undefined {
