@@ -8,6 +8,7 @@ import {
 } from "../core/dtype.ts";
 import { EnvironmentError, ShapeError } from "../core/errors.ts";
 import { showShape } from "../core/shape.ts";
+import type { Weights } from "../core/weights.ts";
 import type { TensorSpec } from "../tensor/op.ts";
 import { ONNX_TYPE } from "../tensor/ops/compare.ts";
 import { Binding, Slots } from "./binding.ts";
@@ -24,7 +25,7 @@ const DTYPE_OF_ONNX = new Map(
 
 export interface ProgramOptions {
   /** Inputs whose values never change: built into the program, so that the runtime may lay them out as it likes best. */
-  readonly constants?: ReadonlyMap<string, HostTensor>;
+  readonly constants?: Weights;
   /** Writes a profile of the runtime's operators, at a path with this prefix, when the program is disposed. */
   readonly profilePrefix?: string;
   /** Runs on one thread of its own, for programs that run side by side rather than share the pool. */
@@ -165,7 +166,7 @@ export class Program {
   #giveConstants(
     sessionOptions: Pointer,
     specs: ReadonlyMap<string, TensorSpec>,
-    tensors: ReadonlyMap<string, HostTensor> = new Map(),
+    tensors: Weights = new Map(),
   ): ReadonlyMap<Pointer, HostTensor> {
     const given = new Map<Pointer, HostTensor>();
     if (specs.size === 0) return given;

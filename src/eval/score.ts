@@ -1,6 +1,7 @@
 import type { Tokenizer } from "../codecs/tokenizer.ts";
-import { type HostTensor, hostTensor } from "../core/dtype.ts";
+import { hostTensor } from "../core/dtype.ts";
 import { DataError } from "../core/errors.ts";
+import type { Weights } from "../core/weights.ts";
 import type { Engine } from "../engine/engine.ts";
 import { CachedProgram, checkTokens } from "../generate/cached-program.ts";
 import type { CausalLM } from "../models/contracts.ts";
@@ -36,7 +37,7 @@ export class Scorer {
   readonly #pieceSize: number;
   readonly #vocabularySize: number;
 
-  constructor(engine: Engine, model: CausalLM, weights: ReadonlyMap<string, HostTensor>) {
+  constructor(engine: Engine, model: CausalLM, weights: Weights) {
     const { contextLength, vocabularySize } = model.shape;
     const rows = input("rows", "int32", ["rows"]);
     const targets = input("targets", "int32", ["rows", 1]);
@@ -121,7 +122,7 @@ export class Scorer {
 export async function scoreTokens(
   engine: Engine,
   model: CausalLM,
-  weights: ReadonlyMap<string, HostTensor>,
+  weights: Weights,
   tokens: ArrayLike<number>,
   signal?: AbortSignal,
 ): Promise<TokenScores> {

@@ -1,5 +1,6 @@
 import { allocate, type DType, type HostTensor, numElements } from "../core/dtype.ts";
 import { ConfigError, DataError, EnvironmentError } from "../core/errors.ts";
+import type { Weights } from "../core/weights.ts";
 import type { Binding } from "../engine/binding.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Program } from "../engine/program.ts";
@@ -52,7 +53,7 @@ export class CachedProgram {
   constructor(
     engine: Engine,
     model: CausalLM,
-    weights: ReadonlyMap<string, HostTensor>,
+    weights: Weights,
     { name, capacity, outputs }: CachedProgramOptions,
   ) {
     const { contextLength, vocabularySize, width } = model.shape;
@@ -215,6 +216,6 @@ function integers(shape: readonly number[], data = allocate("int32", numElements
   return { dtype, shape, data };
 }
 
-function byteLength(weights: ReadonlyMap<string, HostTensor>): number {
+function byteLength(weights: Weights): number {
   return [...weights.values()].reduce((total, { data }) => total + data.byteLength, 0);
 }

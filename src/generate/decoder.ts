@@ -1,4 +1,5 @@
-import { allocate, type HostTensor } from "../core/dtype.ts";
+import { allocate } from "../core/dtype.ts";
+import type { Weights } from "../core/weights.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { CausalLM, DecoderShape } from "../models/contracts.ts";
 import { input } from "../tensor/tensor.ts";
@@ -37,12 +38,7 @@ export class Decoder {
   #tokens: number[] = [];
 
   /** @throws {ConfigError} if the capacity is not an integer in [1, context length]. */
-  constructor(
-    engine: Engine,
-    model: CausalLM,
-    weights: ReadonlyMap<string, HostTensor>,
-    options: DecoderOptions = {},
-  ) {
+  constructor(engine: Engine, model: CausalLM, weights: Weights, options: DecoderOptions = {}) {
     const { vocabularySize, contextLength } = model.shape;
     const last = input("last", "int32", [1]);
     this.shape = model.shape;

@@ -13,6 +13,8 @@ export interface DecoderShape {
   /** Heads of the cached keys and values. */
   readonly numKeyValueHeads: number;
   readonly headSize: number;
+  /** No layer looks further back than that many tokens, its own included; absent where one looks at all before it. */
+  readonly slidingWindow?: number;
 }
 
 /** What one cached step yields: hidden states, and the caches with the new tokens written in. */

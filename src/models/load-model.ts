@@ -4,6 +4,7 @@ import { loadTokenizer, type Tokenizer } from "../codecs/tokenizer.ts";
 import type { HostTensor } from "../core/dtype.ts";
 import { FormatError } from "../core/errors.ts";
 import { nearest } from "../core/nearest.ts";
+import type { Weights } from "../core/weights.ts";
 import { openModelDirectory } from "../hub/model-directory.ts";
 import type { ModelWeights } from "../hub/model-weights.ts";
 import type { CausalLM } from "./contracts.ts";
@@ -14,7 +15,7 @@ export interface LoadedModel {
   readonly directory: string;
   readonly model: CausalLM;
   /** By parameter path, float32. */
-  readonly weights: ReadonlyMap<string, HostTensor>;
+  readonly weights: Weights;
   readonly tokenizer: Tokenizer | undefined;
 }
 

@@ -1,5 +1,5 @@
 import { type Tokenizer, tokenizerFiles } from "../codecs/tokenizer.ts";
-import type { HostTensor } from "../core/dtype.ts";
+import type { Weights } from "../core/weights.ts";
 import { writeModelDirectory } from "../hub/model-directory.ts";
 import type { CausalLM } from "./contracts.ts";
 import { familyOf } from "./registry.ts";
@@ -8,7 +8,7 @@ import { familyOf } from "./registry.ts";
 export interface SavedModel {
   readonly model: CausalLM;
   /** By parameter path, float32. */
-  readonly weights: ReadonlyMap<string, HostTensor>;
+  readonly weights: Weights;
   readonly tokenizer: Tokenizer | undefined;
   /** The model card, Markdown. */
   readonly card: string;

@@ -1,6 +1,6 @@
 import type { Tokenizer } from "../codecs/tokenizer.ts";
-import type { HostTensor } from "../core/dtype.ts";
 import { ConfigError } from "../core/errors.ts";
+import type { Weights } from "../core/weights.ts";
 import type { Engine } from "../engine/engine.ts";
 import { Decoder } from "../generate/decoder.ts";
 import { generate } from "../generate/generate.ts";
@@ -37,7 +37,7 @@ export function checkPrompt({ tokenizer, model, prompt }: SampleOptions): void {
 /** A continuation of the prompt by the weights as they are. */
 export async function sampleText(
   { engine, model, tokenizer, prompt, seed }: SampleOptions,
-  weights: ReadonlyMap<string, HostTensor>,
+  weights: Weights,
 ): Promise<{ prompt: string; text: string }> {
   const decoder = new Decoder(engine, model, weights);
   try {

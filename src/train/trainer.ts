@@ -3,6 +3,7 @@ import type { HostTensor } from "../core/dtype.ts";
 import { ConfigError, EnvironmentError, ShapeError } from "../core/errors.ts";
 import { Random } from "../core/random.ts";
 import { showShape } from "../core/shape.ts";
+import type { Weights } from "../core/weights.ts";
 import { type BatchCursor, BatchSampler } from "../data/batches.ts";
 import type { WeightedDataset } from "../data/corpus.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -29,7 +30,7 @@ export interface TrainRun {
   readonly engine: Engine;
   readonly model: CausalLM;
   /** Where to start; default: fresh values by the model's own initialisation. */
-  readonly initialWeights?: ReadonlyMap<string, HostTensor>;
+  readonly initialWeights?: Weights;
   readonly train: readonly WeightedDataset[];
   readonly heldOut: HeldOut;
   readonly options: TrainOptions;
@@ -41,7 +42,7 @@ export interface TrainRun {
   readonly title: string;
   readonly onEvent: (event: TrainEvent) => void;
   /** Text to show now and then, from the weights as they are. */
-  readonly sample?: (weights: ReadonlyMap<string, HostTensor>) => Promise<{ prompt: string; text: string }>;
+  readonly sample?: (weights: Weights) => Promise<{ prompt: string; text: string }>;
   /** Aborting saves a checkpoint and ends the run. */
   readonly signal?: AbortSignal;
 }
@@ -51,7 +52,7 @@ export interface TrainResult {
   readonly reason: "finished" | "stopped";
   readonly step: number;
   /** Weights with the lowest validation loss, by parameter path. */
-  readonly bestWeights: ReadonlyMap<string, HostTensor>;
+  readonly bestWeights: Weights;
   readonly best: { readonly step: number; readonly lossNats: number; readonly bitsPerByte: number };
   readonly seconds: number;
   readonly totalFlops: number;
