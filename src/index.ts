@@ -38,11 +38,23 @@ export {
   stream,
 } from "./generate/generate.ts";
 export { type SamplingOptions, samplingOptions } from "./generate/sampling.ts";
-export type { CausalLM, DecoderShape } from "./models/contracts.ts";
+export { type BertConfig, type BertHeads, bertConfig } from "./models/bert/config.ts";
+export { Bert } from "./models/bert/model.ts";
+export type {
+  CausalLM,
+  ClassificationProblem,
+  DecoderShape,
+  Encoder,
+  EncoderHeads,
+  EncoderInput,
+  EncoderShape,
+  SequenceClassifier,
+  TokenClassifier,
+} from "./models/contracts.ts";
 export { type Gpt2Config, gpt2Config } from "./models/gpt2/config.ts";
 export { Gpt2 } from "./models/gpt2/model.ts";
-export { type LoadedModel, loadModel } from "./models/load-model.ts";
-export { type SavedModel, saveModel } from "./models/save-model.ts";
+export { type LoadedEncoder, type LoadedModel, loadEncoder, loadModel } from "./models/load-model.ts";
+export { type SavedEncoder, type SavedModel, saveEncoder, saveModel } from "./models/save-model.ts";
 export { countParameters, initializeParameters } from "./nn/scope.ts";
 export { type PretrainOptions, type PretrainResult, pretrain } from "./recipes/pretrain.ts";
 export { type QuickstartOptions, type QuickstartResult, quickstart } from "./recipes/quickstart.ts";

@@ -145,7 +145,7 @@ function inspectModel(path: string, withStats: boolean): Inspection {
   try {
     const { weights, config } = directory;
     const entries = weights.names.map((name) => weights.entry(name));
-    const model = buildModel(config, path);
+    const model = buildModel(config, path, weights.names);
     return {
       kind: "model",
       path,
@@ -166,7 +166,7 @@ function inspectModel(path: string, withStats: boolean): Inspection {
 }
 
 /** The model that a configuration describes; `undefined` if Plinth knows no such architecture. */
-function buildModel(config: JsonObject, path: string): CausalLM | undefined {
+function buildModel(config: JsonObject, path: string, names: readonly string[]): CausalLM | undefined {
   let family: ReturnType<typeof familyOf>;
   try {
     family = familyOf(config.model_type, path);
@@ -174,7 +174,7 @@ function buildModel(config: JsonObject, path: string): CausalLM | undefined {
     if (error instanceof ConfigError) return undefined; // the tensors can be shown all the same
     throw error;
   }
-  return family.fromPublished(config);
+  return family.fromPublished(config, names);
 }
 
 /** Only what the contract names: a model may carry more. */

@@ -41,3 +41,71 @@ export interface CausalLM {
   /** Hidden states `(…, C)` → scores of the next token `(…, V)`. */
   logits(hidden: Tensor): Tensor;
 }
+
+/** The sizes of an encoder that everything around it needs. */
+export interface EncoderShape {
+  readonly vocabularySize: number;
+  /** Most tokens the model can look at. */
+  readonly contextLength: number;
+  readonly width: number;
+  readonly numLayers: number;
+  readonly numHeads: number;
+  /** Kinds of segment: 2 where pairs of texts are told apart. */
+  readonly numSegments: number;
+}
+
+/** A padded batch as an encoder takes it, all int32 `(B, T)`; either size may be a mere name. */
+export interface EncoderInput {
+  readonly tokens: Tensor;
+  /** Which text of a pair each token is of, from 0. */
+  readonly segments: Tensor;
+  /** 1 where there is a token, 0 at padding, which no token looks at. */
+  readonly mask: Tensor;
+  /** Int32 `(T)`: 0, 1, 2 …; needed only where T is a mere name. */
+  readonly positions?: Tensor;
+}
+
+/** What the scores of a classification mean. */
+export type ClassificationProblem = "regression" | "single-label" | "multi-label";
+
+/** A head that sorts whole texts. */
+export interface SequenceClassifier {
+  readonly labels: readonly string[];
+  readonly problem: ClassificationProblem;
+  /** Hidden states `(B, T, C)` → scores `(B, labels)`. */
+  logits(hidden: Tensor): Tensor;
+}
+
+/** A head that sorts tokens. */
+export interface TokenClassifier {
+  readonly labels: readonly string[];
+  /** Hidden states `(…, C)` → scores `(…, labels)`. */
+  logits(hidden: Tensor): Tensor;
+}
+
+/** The heads that an encoder may have on its hidden states; those it lacks are absent. */
+export interface EncoderHeads {
+  /** Hidden states `(…, C)` → scores of the token behind a mask `(…, V)`. */
+  maskedLogits?(hidden: Tensor): Tensor;
+  /** Hidden states `(B, T, C)` → one vector a text, from its first token: `(B, C)`. */
+  pooled?(hidden: Tensor): Tensor;
+  /** Pooled `(B, C)` → `(B, 2)`: that the second text follows the first, that it does not. */
+  nextSentenceLogits?(pooled: Tensor): Tensor;
+  /** Hidden states `(B, T, C)` → scores `(B, T)` of the answer's first and last token. */
+  answerLogits?(hidden: Tensor): { readonly start: Tensor; readonly end: Tensor };
+  readonly sequenceClassifier?: SequenceClassifier;
+  readonly tokenClassifier?: TokenClassifier;
+}
+
+/** A model that reads whole texts in both directions. Pretraining and the encoder tasks know models only by this. */
+export interface Encoder {
+  /** Name of the family in the registry, such as `bert`. */
+  readonly family: string;
+  readonly shape: EncoderShape;
+  readonly heads: EncoderHeads;
+  readonly parameters: readonly Parameter[];
+  /** Parameters that are only looked up, never multiplied with: they cost memory but no arithmetic. */
+  readonly lookupPaths: readonly string[];
+  /** A padded batch → hidden states `(B, T, C)`, each from all tokens of its text. */
+  hidden(input: EncoderInput): Tensor;
+}

@@ -7,29 +7,53 @@ import { nearest } from "../core/nearest.ts";
 import type { Weights } from "../core/weights.ts";
 import { openModelDirectory } from "../hub/model-directory.ts";
 import type { ModelWeights } from "../hub/model-weights.ts";
-import type { CausalLM } from "./contracts.ts";
-import { type Family, familyOf } from "./registry.ts";
+import type { Parameter } from "../nn/scope.ts";
+import type { CausalLM, Encoder } from "./contracts.ts";
+import { encoderFamilyOf, type Family, familyOf } from "./registry.ts";
 
 /** A model with its weights in memory, and its tokenizer when the directory has one. */
-export interface LoadedModel {
+export interface Loaded<M> {
   readonly directory: string;
-  readonly model: CausalLM;
+  readonly model: M;
   /** By parameter path, float32. */
   readonly weights: Weights;
   readonly tokenizer: Tokenizer | undefined;
 }
 
+/** A model that predicts the next token, loaded. */
+export type LoadedModel = Loaded<CausalLM>;
+
+/** An encoder, loaded. */
+export type LoadedEncoder = Loaded<Encoder>;
+
 /**
- * Loads a Hugging Face model directory.
+ * Loads a Hugging Face directory of a model that predicts the next token.
  *
- * @throws {ConfigError} if the architecture is unknown or the configuration cannot be.
+ * @throws {ConfigError} if the architecture is unknown or an encoder's, or the configuration cannot be.
  * @throws {FormatError} if tensors are missing, left over or of another shape than the configuration says.
  */
 export function loadModel(directory: string): LoadedModel {
+  return load(directory, familyOf);
+}
+
+/**
+ * Loads a Hugging Face directory of an encoder, with the heads that are in it.
+ *
+ * @throws {ConfigError} if the architecture is unknown or no encoder's, or the configuration cannot be.
+ * @throws {FormatError} if tensors are missing, left over or of another shape than the configuration says.
+ */
+export function loadEncoder(directory: string): LoadedEncoder {
+  return load(directory, encoderFamilyOf);
+}
+
+function load<M extends Described>(
+  directory: string,
+  find: (modelType: unknown, where: string) => Family<M>,
+): Loaded<M> {
   const opened = openModelDirectory(directory);
   try {
-    const family = familyOf(opened.config.model_type, join(directory, "config.json"));
-    const model = family.fromPublished(opened.config);
+    const family = find(opened.config.model_type, join(directory, "config.json"));
+    const model = family.fromPublished(opened.config, opened.weights.names);
     const weights = readWeights(directory, model, family, opened.weights);
     const hasTokenizer = existsSync(join(directory, "tokenizer.json"));
     return { directory, model, weights, tokenizer: hasTokenizer ? loadTokenizer(directory) : undefined };
@@ -38,15 +62,20 @@ export function loadModel(directory: string): LoadedModel {
   }
 }
 
-function readWeights(
+interface Described {
+  readonly parameters: readonly Parameter[];
+}
+
+function readWeights<M extends Described>(
   directory: string,
-  model: CausalLM,
-  family: Family,
+  model: M,
+  family: Family<M>,
   published: ModelWeights,
 ): Map<string, HostTensor> {
   const nameOf = new Map<string, string>();
+  const names = new Set(published.names);
   for (const name of published.names) {
-    const path = family.pathOfPublished(name);
+    const path = family.pathOfPublished(name, model, names);
     if (path !== undefined) nameOf.set(path, name);
   }
   const known = new Set(model.parameters.map(({ path }) => path));

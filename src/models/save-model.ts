@@ -1,12 +1,13 @@
 import { type Tokenizer, tokenizerFiles } from "../codecs/tokenizer.ts";
 import type { Weights } from "../core/weights.ts";
 import { writeModelDirectory } from "../hub/model-directory.ts";
-import type { CausalLM } from "./contracts.ts";
-import { familyOf } from "./registry.ts";
+import type { Parameter } from "../nn/scope.ts";
+import type { CausalLM, Encoder } from "./contracts.ts";
+import { encoderFamilyOf, type Family, familyOf } from "./registry.ts";
 
 /** Everything that a model directory is made of. */
-export interface SavedModel {
-  readonly model: CausalLM;
+export interface Saved<M> {
+  readonly model: M;
   /** By parameter path, float32. */
   readonly weights: Weights;
   readonly tokenizer: Tokenizer | undefined;
@@ -14,19 +15,49 @@ export interface SavedModel {
   readonly card: string;
 }
 
+/** What a directory of a model that predicts the next token is made of. */
+export type SavedModel = Saved<CausalLM>;
+
+/** What an encoder's directory is made of. */
+export type SavedEncoder = Saved<Encoder>;
+
 /**
  * Writes a Hugging Face model directory, whole or not at all, that Python `transformers` loads with the same logits.
  *
  * @throws {EnvironmentError} if the directory holds something else or the system refuses.
  */
-export function saveModel(directory: string, { model, weights, tokenizer, card }: SavedModel): void {
-  const family = familyOf(model.family, directory);
-  const endOfTextId = tokenizer?.endOfTextId;
+export function saveModel(directory: string, saved: SavedModel): void {
+  const endOfTextId = saved.tokenizer?.endOfTextId;
   const special = endOfTextId === undefined ? {} : { bos_token_id: endOfTextId, eos_token_id: endOfTextId };
+  save(directory, saved, familyOf(saved.model.family, directory), special);
+}
+
+/**
+ * Writes a Hugging Face directory of an encoder and its heads, whole or not at all.
+ *
+ * @throws {EnvironmentError} if the directory holds something else or the system refuses.
+ */
+export function saveEncoder(directory: string, saved: SavedEncoder): void {
+  save(directory, saved, encoderFamilyOf(saved.model.family, directory));
+}
+
+interface Described {
+  readonly parameters: readonly Parameter[];
+  readonly shape: { readonly contextLength: number };
+}
+
+function save<M extends Described>(
+  directory: string,
+  { model, weights, tokenizer, card }: Saved<M>,
+  family: Family<M>,
+  generationConfig?: object,
+): void {
   writeModelDirectory(directory, {
-    config: family.toPublished(model, endOfTextId),
-    generationConfig: special,
-    tensors: model.parameters.map(({ path }) => [family.publishedName(path), weights.get(path)!] as const),
+    config: family.toPublished(model, tokenizer?.endOfTextId),
+    ...(generationConfig && { generationConfig }),
+    tensors: model.parameters.flatMap(({ path }) =>
+      family.publishedNames(path, model).map((name) => [name, weights.get(path)!] as const),
+    ),
     files: {
       ...(tokenizer && tokenizerFiles(tokenizer, { contextLength: model.shape.contextLength })),
       "README.md": card,

@@ -1,5 +1,6 @@
 import type { Dim } from "../core/shape.ts";
 import type { CachedResults, Tensor } from "../tensor/tensor.ts";
+import { mergeHeads, splitHeads } from "./heads.ts";
 
 // B batch · H query heads · G key/value heads · T tokens · D head width
 
@@ -110,16 +111,4 @@ function resizeHeads(x: Tensor, headSize: number, resize: (heads: Tensor) => Ten
   const heads = x.reshape([B, T, C / headSize, headSize]);
   const resized = resize(heads);
   return resized === heads ? x : resized.reshape([B, T, (C / headSize) * (resized.shape[3] as number)]);
-}
-
-/** x `(B, T, H·D)` → `(B, H, T, D)`. */
-function splitHeads(x: Tensor, headSize: number): Tensor {
-  const [B, T, C] = x.shape as [number, number, number];
-  return x.reshape([B, T, C / headSize, headSize]).transpose([0, 2, 1, 3]);
-}
-
-/** x `(B, H, T, D)` → `(B, T, H·D)`. */
-function mergeHeads(x: Tensor): Tensor {
-  const [B, H, T, D] = x.shape as [number, number, number, number];
-  return x.transpose([0, 2, 1, 3]).reshape([B, T, H * D]);
 }

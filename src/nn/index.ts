@@ -1,5 +1,6 @@
 // The package's door `plinth/nn`: layers, and the scope in which models declare their parameters.
 
+export { attendBothWays } from "./bidirectional-attention.ts";
 export {
   type Attend,
   attendCached,
@@ -11,4 +12,4 @@ export {
 export { Embedding } from "./embedding.ts";
 export { LayerNorm } from "./layer-norm.ts";
 export { Linear, type LinearOptions } from "./linear.ts";
-export { filled, type Initializer, normal, type Parameter, Scope } from "./scope.ts";
+export { filled, type Initializer, normal, type Parameter, Scope, truncatedNormal } from "./scope.ts";

@@ -13,6 +13,17 @@ export function normal(deviation: number): Initializer {
   };
 }
 
+/** Normally distributed around zero; what falls beyond two deviations is drawn again. */
+export function truncatedNormal(deviation: number): Initializer {
+  return (values, random) => {
+    for (let i = 0; i < values.length; i++) {
+      let drawn = random.normal();
+      while (Math.abs(drawn) > 2) drawn = random.normal();
+      values[i] = deviation * drawn;
+    }
+  };
+}
+
 /** The same value everywhere. */
 export function filled(value: number): Initializer {
   return (values) => values.fill(value);

@@ -131,11 +131,13 @@ export interface SliceAttributes {
   readonly end: number;
 }
 
-/** The part [start, end) of one axis. */
+/** The part [start, end) of one axis. Of one that is only named the first place can be taken, as every axis has that. */
 export const slice: Op<SliceAttributes> = {
   name: "slice",
   infer: ([x], { axis, start, end }) => {
-    const size = staticShape([x!.shape[axis]!], "slice")[0]!;
+    const dim = x!.shape[axis]!;
+    const isFirst = start === 0 && end === 1;
+    const size = typeof dim === "string" && isFirst ? 1 : staticShape([dim], "slice")[0]!;
     if (start < 0 || end > size || start >= end) {
       throw new ShapeError({
         where: "slice",
@@ -157,9 +159,10 @@ export const slice: Op<SliceAttributes> = {
   },
   emit: ({ emitter, inputs, attributes: { axis, start, end } }) =>
     emitter.node("Slice", [inputs[0]!, ...[[start], [end], [axis]].map((value) => int64s(emitter, value))]),
-  gradient: ({ inputs: [x], gradients: [g], attributes: { axis, start, end } }) => [
-    g!.pad(axis, start, (x!.shape[axis] as number) - end),
-  ],
+  gradient: ({ inputs: [x], gradients: [g], attributes: { axis, start, end } }) => {
+    const [size] = staticShape([x!.shape[axis]!], "gradient of slice");
+    return [g!.pad(axis, start, size! - end)];
+  },
   samples: [
     { shapes: [[5, 2]], attributes: { axis: 0, start: 1, end: 4 } },
     { shapes: [[2, 1, 3]], attributes: { axis: 1, start: 0, end: 1 } },
