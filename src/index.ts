@@ -2,7 +2,11 @@
 // `plinth/data`, `plinth/train`, `plinth/hub`. Nothing inside `src` imports from here.
 
 export { trainCharTokenizer } from "./codecs/char-tokenizer.ts";
+export type { EncodedInput, InputOptions, Truncation, WindowOptions } from "./codecs/encoded-input.ts";
+export type { SpecialIds, SpecialRole } from "./codecs/special-ids.ts";
 export {
+  type DecodeOptions,
+  type Decoding,
   loadTokenizer,
   parseTokenizer,
   StreamDecoder,

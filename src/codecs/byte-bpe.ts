@@ -1,66 +1,57 @@
 import { FormatError } from "../core/errors.ts";
 import { type MergeRule, MergeRules } from "./bpe-merge.ts";
 import { alphabetToBytes, BYTE_TO_CHAR } from "./byte-alphabet.ts";
+import { ByteDecoder } from "./byte-decoder.ts";
+import { emptyPieces, type Pieces } from "./encoded-input.ts";
 import { PairTable } from "./pair-table.ts";
+import { PipelineTokenizer, type TextEncoder } from "./pipeline-tokenizer.ts";
+import { NO_TEMPLATE } from "./post-processor.ts";
 import { PreTokenCache } from "./pre-token-cache.ts";
 import { preTokenEnd } from "./pre-tokenizer.ts";
 import { TokenBytes } from "./token-bytes.ts";
-import type { Tokenizer } from "./tokenizer.ts";
-import {
-  describe,
-  hashJson,
-  readTokens,
-  requireArray,
-  requireEndOfText,
-  type TokenizerJson,
-  type TokenList,
-} from "./tokenizer-json.ts";
-import { decodeUtf8, encodeUtf8 } from "./utf8.ts";
+import { describe, readTokens, requireArray, type TokenizerJson, type TokenList } from "./tokenizer-json.ts";
+import { encodeUtf8 } from "./utf8.ts";
 
 /**
  * Byte-level BPE as in GPT-2 (Radford et al. 2019): text is UTF-8, cut by GPT-2's split pattern, and each
  * piece's bytes are merged. With all 256 bytes in the vocabulary every text has ids and comes back exactly.
- * A published vocabulary that lacks bytes drops them, as the Hugging Face library does: see `missingBytes`.
+ * A published vocabulary that lacks bytes drops them, as the Hugging Face library does.
+ *
+ * @param where names the source in errors
+ * @throws {FormatError} if tokens or merges contradict themselves or one another.
  */
-export class ByteBpeTokenizer implements Tokenizer {
-  /** Bytes without a token, which `encode` cannot represent; empty for everything trained here. */
-  readonly missingBytes: readonly number[];
-  readonly #json: TokenizerJson;
-  readonly #tokens: TokenBytes;
-  readonly #endOfTextId: number | undefined;
-  /** Id of each byte, -1 if it has none. */
+export function createByteBpe(json: TokenizerJson, where: string): PipelineTokenizer {
+  const tokens = readTokens(json, where);
+  const bytes = new TokenBytes(tokens.texts.map((text) => alphabetToBytes(text) ?? encodeUtf8(text)));
+  return new PipelineTokenizer({
+    json,
+    tokens,
+    encoder: new ByteBpeEncoder(json, tokens, where),
+    decoder: new ByteDecoder(bytes),
+    processor: NO_TEMPLATE,
+  });
+}
+
+class ByteBpeEncoder implements TextEncoder {
+  /** Id of each byte, -1 if it has none: it is dropped. */
   readonly #byteIds: Int32Array;
   readonly #rules: MergeRules;
+  readonly #lengths: Uint32Array;
   readonly #cache: PreTokenCache = new PreTokenCache();
   #symbols: Int32Array = new Int32Array(64);
-  #hash: string | undefined;
 
-  /**
-   * @param where names the source in errors
-   * @throws {FormatError} if tokens or merges contradict themselves or one another.
-   */
-  constructor(json: TokenizerJson, where: string) {
-    const list = readTokens(json, where);
-    const rules = readMerges(requireArray(json.model.merges, `${where} model.merges`), list, where);
-    this.#json = json;
-    this.#tokens = new TokenBytes(list.texts.map((text, id) => bytesOf(text, list.specialIds.has(id))));
-    this.#endOfTextId = list.endOfTextId;
+  constructor(json: TokenizerJson, list: TokenList, where: string) {
+    this.#rules = new MergeRules(
+      readMerges(requireArray(json.model.merges, `${where} model.merges`), list, where),
+    );
     this.#byteIds = Int32Array.from(BYTE_TO_CHAR, (char) => byteId(list, char));
-    this.#rules = new MergeRules(rules);
-    this.missingBytes = [...this.#byteIds.keys()].filter((byte) => this.#byteIds[byte] === -1);
+    this.#lengths = Uint32Array.from(list.texts, (text) => text.length);
+    const numMissing = this.#byteIds.filter((id) => id === -1).length;
     const unknown = json.model.unk_token ?? null;
-    if (unknown !== null && this.missingBytes.length > 0) {
-      const got = `${describe(unknown)} and ${this.missingBytes.length} bytes without a token`;
+    if (unknown !== null && numMissing > 0) {
+      const got = `${describe(unknown)} and ${numMissing} bytes without a token`;
       throw new FormatError({ where: `${where} model.unk_token`, expected: "null, or all 256 bytes", got });
     }
-  }
-
-  get vocabularySize(): number {
-    return this.#tokens.size;
-  }
-
-  get endOfTextId(): number {
-    return requireEndOfText(this.#endOfTextId);
   }
 
   encode(text: string): Uint32Array {
@@ -76,21 +67,27 @@ export class ByteBpeTokenizer implements Tokenizer {
     return ids.slice(0, length);
   }
 
-  decode(ids: ArrayLike<number>): string {
-    return decodeUtf8(this.#tokens.join(ids));
-  }
-
-  tokenBytes(id: number): Uint8Array {
-    return this.#tokens.at(id);
-  }
-
-  toJSON(): TokenizerJson {
-    return this.#json;
-  }
-
-  hash(): string {
-    this.#hash ??= hashJson(this.#json);
-    return this.#hash;
+  encodePieces(text: string): Pieces {
+    const bytes = encodeUtf8(text);
+    const at = codeUnitsOfBytes(bytes);
+    const pieces = emptyPieces();
+    const ids = new Uint32Array(bytes.length);
+    for (let start = 0; start < bytes.length; ) {
+      const end = preTokenEnd(bytes, start, bytes.length);
+      const count = this.#encodePreToken(bytes, start, end, ids, 0);
+      let from = start;
+      for (const id of ids.subarray(0, count)) {
+        while (this.#byteIds[bytes[from]!] === -1) from++;
+        let to = from;
+        for (let left = this.#lengths[id]!; left > 0; to++) if (this.#byteIds[bytes[to]!] !== -1) left--;
+        pieces.ids.push(id);
+        pieces.starts.push(at.starts[from]!);
+        pieces.ends.push(at.ends[to - 1]!);
+        from = to;
+      }
+      start = end;
+    }
+    return pieces;
   }
 
   /** Appends the ids of one pre-token to `ids` at `length`; returns the new length. */
@@ -116,10 +113,20 @@ function byteId({ ids, specialIds }: TokenList, char: string): number {
   return id === undefined || specialIds.has(id) ? -1 : id;
 }
 
-/** Characters outside the byte alphabet stand for themselves, as in the Hugging Face decoder. */
-function bytesOf(text: string, isSpecial: boolean): Uint8Array {
-  if (isSpecial) return new Uint8Array(0);
-  return alphabetToBytes(text) ?? encodeUtf8(text);
+/** For each byte of UTF-8, where its character starts and ends in the string. */
+function codeUnitsOfBytes(bytes: Uint8Array): { starts: Uint32Array; ends: Uint32Array } {
+  const starts = new Uint32Array(bytes.length);
+  const ends = new Uint32Array(bytes.length);
+  let [start, end] = [0, 0];
+  for (const [i, byte] of bytes.entries()) {
+    if ((byte & 0xc0) !== 0x80) {
+      start = end;
+      end += byte >= 0xf0 ? 2 : 1;
+    }
+    starts[i] = start;
+    ends[i] = end;
+  }
+  return { starts, ends };
 }
 
 function grown(ids: Uint32Array<ArrayBuffer>, needed: number): Uint32Array<ArrayBuffer> {

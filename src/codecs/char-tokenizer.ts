@@ -1,57 +1,52 @@
 import { ConfigError, DataError, FormatError } from "../core/errors.ts";
+import { ByteDecoder } from "./byte-decoder.ts";
+import { emptyPieces, type Pieces } from "./encoded-input.ts";
+import { PipelineTokenizer, type TextEncoder } from "./pipeline-tokenizer.ts";
+import { NO_TEMPLATE } from "./post-processor.ts";
 import { TokenBytes } from "./token-bytes.ts";
-import type { Tokenizer } from "./tokenizer.ts";
 import {
   bpeModelJson,
   describe,
   END_OF_TEXT,
-  hashJson,
   readTokens,
   requireArray,
-  requireEndOfText,
   specialToken,
   type TokenizerJson,
   type TokenList,
 } from "./tokenizer-json.ts";
-import { decodeUtf8, encodeUtf8, requireWellFormed } from "./utf8.ts";
+import { encodeUtf8, requireWellFormed } from "./utf8.ts";
 
 /**
  * One id per character (Unicode code point). In `tokenizer.json` it is a BPE model without merges and
  * without a pre-tokenizer, whose tokens are fused without spaces: the Hugging Face library then does the same.
+ *
+ * @param where names the source in errors
+ * @throws {FormatError} if a token is not one character, or an id is missing or given twice.
  */
-export class CharTokenizer implements Tokenizer {
-  readonly #json: TokenizerJson;
-  readonly #tokens: TokenBytes;
-  readonly #endOfTextId: number | undefined;
+export function createCharTokenizer(json: TokenizerJson, where: string): PipelineTokenizer {
+  const tokens = readTokens(json, where);
+  const merges = requireArray(json.model.merges, `${where} model.merges`);
+  if (merges.length > 0) {
+    const expected = "none (characters never merge)";
+    throw new FormatError({ where: `${where} model.merges`, expected, got: `${merges.length}` });
+  }
+  return new PipelineTokenizer({
+    json,
+    tokens,
+    encoder: new CharEncoder(tokens, `${where} model.vocab`),
+    decoder: new ByteDecoder(new TokenBytes(tokens.texts.map((text) => encodeUtf8(text)))),
+    processor: NO_TEMPLATE,
+  });
+}
+
+class CharEncoder implements TextEncoder {
   /** Id of each code point up to the largest known one, -1 for unknown ones. */
   readonly #ids: Int32Array;
-  #hash: string | undefined;
+  readonly #numCharacters: number;
 
-  /**
-   * @param where names the source in errors
-   * @throws {FormatError} if a token is not one character, or an id is missing or given twice.
-   */
-  constructor(json: TokenizerJson, where: string) {
-    const list = readTokens(json, where);
-    const merges = requireArray(json.model.merges, `${where} model.merges`);
-    if (merges.length > 0) {
-      const expected = "none (characters never merge)";
-      throw new FormatError({ where: `${where} model.merges`, expected, got: `${merges.length}` });
-    }
-    this.#json = json;
-    this.#ids = codePointIds(list, `${where} model.vocab`);
-    this.#endOfTextId = list.endOfTextId;
-    this.#tokens = new TokenBytes(
-      list.texts.map((text, id) => encodeUtf8(list.specialIds.has(id) ? "" : text)),
-    );
-  }
-
-  get vocabularySize(): number {
-    return this.#tokens.size;
-  }
-
-  get endOfTextId(): number {
-    return requireEndOfText(this.#endOfTextId);
+  constructor(list: TokenList, where: string) {
+    this.#ids = codePointIds(list, where);
+    this.#numCharacters = list.texts.length - list.specialIds.size;
   }
 
   encode(text: string): Uint32Array {
@@ -67,21 +62,17 @@ export class CharTokenizer implements Tokenizer {
     return length === ids.length ? ids : ids.slice(0, length);
   }
 
-  decode(ids: ArrayLike<number>): string {
-    return decodeUtf8(this.#tokens.join(ids));
-  }
-
-  tokenBytes(id: number): Uint8Array {
-    return this.#tokens.at(id);
-  }
-
-  toJSON(): TokenizerJson {
-    return this.#json;
-  }
-
-  hash(): string {
-    this.#hash ??= hashJson(this.#json);
-    return this.#hash;
+  encodePieces(text: string): Pieces {
+    const pieces = emptyPieces();
+    let at = 0;
+    for (const id of this.encode(text)) {
+      const start = at;
+      at += text.codePointAt(at)! > 0xffff ? 2 : 1;
+      pieces.ids.push(id);
+      pieces.starts.push(start);
+      pieces.ends.push(at);
+    }
+    return pieces;
   }
 
   #unknown(text: string, at: number): DataError {
@@ -89,7 +80,7 @@ export class CharTokenizer implements Tokenizer {
     const hex = codePoint.toString(16).toUpperCase().padStart(4, "0");
     return new DataError({
       where: "encode",
-      expected: `one of the tokenizer's ${this.vocabularySize} characters`,
+      expected: `one of the tokenizer's ${this.#numCharacters} characters`,
       got: `${JSON.stringify(String.fromCodePoint(codePoint))} (U+${hex}) at position ${at}`,
       fix: "Train the tokenizer on text that has it, or use byte-level BPE, which knows every character.",
     });
@@ -105,7 +96,7 @@ export class CharTokenizer implements Tokenizer {
  * @example
  * [...trainCharTokenizer(["cab"]).encode("abba")]; // => [0, 1, 1, 0]
  */
-export function trainCharTokenizer(texts: Iterable<string>): CharTokenizer {
+export function trainCharTokenizer(texts: Iterable<string>): PipelineTokenizer {
   const seen = new Uint8Array(0x110000);
   for (const text of texts) {
     requireWellFormed(text);
@@ -120,7 +111,7 @@ export function trainCharTokenizer(texts: Iterable<string>): CharTokenizer {
     throw new ConfigError({ where: "trainCharTokenizer", expected: "some text", got: "none" });
   }
   const characters = codePoints.map((codePoint) => String.fromCodePoint(codePoint));
-  return new CharTokenizer(charTokenizerJson(characters), "trainCharTokenizer");
+  return createCharTokenizer(charTokenizerJson(characters), "trainCharTokenizer");
 }
 
 function charTokenizerJson(characters: readonly string[]): TokenizerJson {

@@ -71,6 +71,8 @@ export interface TokenList {
   readonly ids: ReadonlyMap<string, number>;
   /** Ids that ordinary text never becomes and that decode to nothing. */
   readonly specialIds: ReadonlySet<number>;
+  /** Tokens that are matched as a whole. */
+  readonly added: readonly AddedToken[];
   /** Undefined when the file has no `<|endoftext|>`. */
   readonly endOfTextId: number | undefined;
 }
@@ -114,10 +116,10 @@ export function readTokens(json: TokenizerJson, where: string): TokenList {
   for (const text of Object.keys(vocabulary)) {
     assign(ids, owners, text, vocabulary[text], vocabularyWhere);
   }
-  const specialIds = new Set<number>();
-  for (const [i, entry] of requireArray(json.added_tokens, `${where} added_tokens`).entries()) {
-    specialIds.add(readAddedToken(ids, owners, entry, `${where} added_tokens[${i}]`));
-  }
+  const added = requireArray(json.added_tokens, `${where} added_tokens`).map((entry, i) =>
+    readAddedToken(ids, owners, entry, `${where} added_tokens[${i}]`),
+  );
+  const specialIds = new Set(added.filter(({ special }) => special).map(({ id }) => id));
   const endOfTextId = ids.get(END_OF_TEXT);
   if (endOfTextId !== undefined) specialIds.add(endOfTextId);
   const texts = Array.from({ length: owners.size }, (_, id) => {
@@ -126,7 +128,7 @@ export function readTokens(json: TokenizerJson, where: string): TokenList {
     const expected = `a token for every id below ${owners.size}`;
     throw new FormatError({ where: vocabularyWhere, expected, got: `none for id ${id}` });
   });
-  return { texts, ids, specialIds, endOfTextId };
+  return { texts, ids, specialIds, added, endOfTextId };
 }
 
 /** @throws {DataError} if the tokenizer has no separator. */
@@ -178,7 +180,7 @@ function readAddedToken(
   owners: Map<number, string>,
   entry: unknown,
   where: string,
-): number {
+): AddedToken {
   const token = requireObject(entry, where);
   if (typeof token.content !== "string") {
     throw new FormatError({ where, expected: "content: a string", got: describe(token.content) });
@@ -187,5 +189,14 @@ function readAddedToken(
     const expected = "special: true (other added tokens would be cut out of ordinary text; not supported)";
     throw new FormatError({ where, expected, got: describe(token.special) });
   }
-  return assign(ids, owners, token.content, token.id, where);
+  const flag = (name: string): boolean => token[name] === true;
+  return {
+    id: assign(ids, owners, token.content, token.id, where),
+    content: token.content,
+    single_word: flag("single_word"),
+    lstrip: flag("lstrip"),
+    rstrip: flag("rstrip"),
+    normalized: flag("normalized"),
+    special: true,
+  };
 }

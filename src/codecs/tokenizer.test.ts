@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterAll, describe, expect, it } from "vitest";
 import { ConfigError, DataError, FormatError } from "../core/errors.ts";
-import { ByteBpeTokenizer } from "./byte-bpe.ts";
 import { trainCharTokenizer } from "./char-tokenizer.ts";
 import { loadTokenizer, parseTokenizer, saveTokenizer, type Tokenizer } from "./tokenizer.ts";
 import { trainByteBpe } from "./train-byte-bpe.ts";
@@ -263,7 +262,7 @@ const hasTiny = existsSync(tiny);
 describe.skipIf(!hasTiny)(
   `a vocabulary without all bytes${hasTiny ? "" : " (skipped: no ../shared/data/tok-tiny)"}`,
   () => {
-    it("drops them as the reference does, says so, and gives its 379 vectors", () => {
+    it("drops them as the reference does, and gives its 379 vectors", () => {
       const tokenizer = hasTiny ? loadTokenizer(tiny) : small;
       const vectors = readVectors(join(tiny, "vectors/golden-hf-tokenizers.jsonl.gz"));
       expect(vectors).toHaveLength(379);
@@ -271,9 +270,6 @@ describe.skipIf(!hasTiny)(
         expect([...tokenizer.encode(text)]).toEqual(ids);
         expect(tokenizer.decode(ids)).toBe(decoded);
       }
-      expect(tokenizer).toBeInstanceOf(ByteBpeTokenizer);
-      expect((tokenizer as ByteBpeTokenizer).missingBytes).toContain(0x20);
-      expect(small.missingBytes).toEqual([]);
     });
   },
 );

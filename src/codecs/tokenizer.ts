@@ -1,8 +1,10 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError, FormatError } from "../core/errors.ts";
-import { ByteBpeTokenizer } from "./byte-bpe.ts";
-import { CharTokenizer } from "./char-tokenizer.ts";
+import { createByteBpe } from "./byte-bpe.ts";
+import { createCharTokenizer } from "./char-tokenizer.ts";
+import type { EncodedInput, InputOptions, WindowOptions } from "./encoded-input.ts";
+import type { SpecialIds } from "./special-ids.ts";
 import {
   describe,
   END_OF_TEXT,
@@ -10,12 +12,27 @@ import {
   requireObject,
   type TokenizerJson,
 } from "./tokenizer-json.ts";
-import { decodeUtf8, incompleteTailLength } from "./utf8.ts";
+
+/** What to do with special tokens when decoding. */
+export interface DecodeOptions {
+  /** Default true: special tokens are "". False: they are written out. */
+  readonly skipSpecial?: boolean | undefined;
+}
+
+/** A decoding that goes on: see {@link StreamDecoder}. */
+export interface Decoding {
+  push(id: number): string;
+  flush(): string;
+}
 
 /** Text ↔ token ids. */
 export interface Tokenizer {
   /** Ids are 0 … vocabularySize - 1, special ones included. */
   readonly vocabularySize: number;
+  /** Ids of special tokens by role. */
+  readonly specials: SpecialIds;
+  /** All special ids: ordinary text never becomes one (but the unknown token), and they decode to nothing. */
+  readonly specialIds: ReadonlySet<number>;
   /**
    * Id of the document separator, `<|endoftext|>`.
    *
@@ -30,17 +47,46 @@ export interface Tokenizer {
    */
   encode(text: string): Uint32Array;
   /**
-   * Text of ids: special tokens are "", invalid UTF-8 becomes U+FFFD.
+   * Ids of text in which the written forms of special tokens are those tokens: what a chat template renders.
+   * Adds no others. Never for text from strangers.
+   *
+   * @throws {DataError} as `encode`.
+   */
+  encodeMarked(text: string): Uint32Array;
+  /**
+   * One text, or two, as a model wants it: with special tokens around, segments, and the place of each token in the text.
+   *
+   * @throws {DataError} as `encode`, and if the result is longer than `maxLength` and nothing may be cut.
+   */
+  encodeInput(text: string, pair?: string, options?: InputOptions): EncodedInput;
+  /**
+   * The same for a text that is too long: windows that overlap, together all of it.
+   *
+   * @throws {DataError} as `encode`, and if there is no room for a window.
+   */
+  encodeWindows(text: string, pair: string | undefined, options: WindowOptions): EncodedInput[];
+  /**
+   * Text of ids: special tokens are "" unless asked for, invalid UTF-8 becomes U+FFFD.
    *
    * @throws {DataError} at an id that is not in the vocabulary.
    */
-  decode(ids: ArrayLike<number>): string;
+  decode(ids: ArrayLike<number>, options?: DecodeOptions): string;
+  /** Begins decoding one id at a time; {@link StreamDecoder} is the comfortable form. */
+  startDecoding(options?: DecodeOptions): Decoding;
   /**
-   * The bytes one token stands for; none for special tokens.
+   * The bytes one token stands for, in the midst of a text; none for special tokens.
    *
    * @throws {DataError} if the id is not in the vocabulary.
    */
   tokenBytes(id: number): Uint8Array;
+  /**
+   * A token as the vocabulary spells it, such as `Ġthe`, `##ing`, `▁the`, `[CLS]`.
+   *
+   * @throws {DataError} if the id is not in the vocabulary.
+   */
+  tokenText(id: number): string;
+  /** The id of a token so spelled. */
+  idOf(text: string): number | undefined;
   /** Content of the Hugging Face `tokenizer.json`. */
   toJSON(): TokenizerJson;
   /** SHA-256 of that content. Checkpoints store it, and a run refuses to resume with another. */
@@ -48,7 +94,7 @@ export interface Tokenizer {
 }
 
 /**
- * Decodes a stream of ids, one at a time, never splitting a character: bytes that could still become one are
+ * Decodes a stream of ids, one at a time, never splitting a character: what could still become something else is
  * held back. The pieces joined are what `decode` gives for all ids.
  *
  * @example
@@ -56,12 +102,10 @@ export interface Tokenizer {
  * [...tokenizer.encode("é!")].map((id) => stream.push(id)).join("") + stream.flush(); // => "é!"
  */
 export class StreamDecoder {
-  readonly #tokenizer: Tokenizer;
-  /** An incomplete character: at most 3 bytes. */
-  #pending: Uint8Array = new Uint8Array(0);
+  readonly #decoding: Decoding;
 
-  constructor(tokenizer: Tokenizer) {
-    this.#tokenizer = tokenizer;
+  constructor(tokenizer: Tokenizer, options?: DecodeOptions) {
+    this.#decoding = tokenizer.startDecoding(options);
   }
 
   /**
@@ -70,20 +114,12 @@ export class StreamDecoder {
    * @throws {DataError} if the id is not in the vocabulary.
    */
   push(id: number): string {
-    const added = this.#tokenizer.tokenBytes(id);
-    const bytes = new Uint8Array(this.#pending.length + added.length);
-    bytes.set(this.#pending);
-    bytes.set(added, this.#pending.length);
-    const complete = bytes.length - incompleteTailLength(bytes);
-    this.#pending = bytes.slice(complete);
-    return decodeUtf8(bytes.subarray(0, complete));
+    return this.#decoding.push(id);
   }
 
   /** What is held back when the stream ends: "", or U+FFFD for a character cut short. */
   flush(): string {
-    const rest = decodeUtf8(this.#pending);
-    this.#pending = new Uint8Array(0);
-    return rest;
+    return this.#decoding.flush();
   }
 }
 
@@ -128,10 +164,10 @@ export function parseTokenizer(json: unknown, where: string): Tokenizer {
   const tokenizerJson = claimed as TokenizerJson; // the constructors check what they read of it
   if ((file.pre_tokenizer ?? null) === null) {
     requireCharacters(file, model, where);
-    return new CharTokenizer(tokenizerJson, where);
+    return createCharTokenizer(tokenizerJson, where);
   }
   requireByteLevel(file, where);
-  return new ByteBpeTokenizer(tokenizerJson, where);
+  return createByteBpe(tokenizerJson, where);
 }
 
 /**

@@ -1,8 +1,9 @@
 import { ConfigError } from "../core/errors.ts";
 import { alphabetToBytes, BYTE_ORDER, BYTE_TO_CHAR } from "./byte-alphabet.ts";
-import { ByteBpeTokenizer } from "./byte-bpe.ts";
+import { createByteBpe } from "./byte-bpe.ts";
 import { ByteStringTable } from "./byte-string-table.ts";
 import { PairIndex, PairQueue } from "./pair-index.ts";
+import type { PipelineTokenizer } from "./pipeline-tokenizer.ts";
 import { preTokenEnd } from "./pre-tokenizer.ts";
 import { bpeModelJson, END_OF_TEXT, specialToken, type TokenizerJson } from "./tokenizer-json.ts";
 import { encodeUtf8 } from "./utf8.ts";
@@ -32,7 +33,7 @@ export interface TrainByteBpeOptions {
  * @example
  * trainByteBpe(["low lower lowest low"], { vocabularySize: 260 }).encode(" lower").length; // => 3
  */
-export function trainByteBpe(texts: Iterable<string>, options: TrainByteBpeOptions): ByteBpeTokenizer {
+export function trainByteBpe(texts: Iterable<string>, options: TrainByteBpeOptions): PipelineTokenizer {
   const specialTokens = options.specialTokens ?? [END_OF_TEXT];
   checkOptions(options.vocabularySize, specialTokens);
   const { table, counts } = countPreTokens(texts);
@@ -40,7 +41,7 @@ export function trainByteBpe(texts: Iterable<string>, options: TrainByteBpeOptio
   const numMerges = options.vocabularySize - 256 - specialTokens.length;
   const merges = findMerges(pairs, numMerges, specialTokens);
   if (merges.length < numMerges) throw unreachable(options.vocabularySize, merges.length, specialTokens);
-  return new ByteBpeTokenizer(byteBpeJson(merges, specialTokens), "trainByteBpe");
+  return createByteBpe(byteBpeJson(merges, specialTokens), "trainByteBpe");
 }
 
 /** Two tokens, spelled in the byte alphabet. */

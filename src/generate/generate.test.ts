@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ByteDecoding } from "../codecs/byte-decoder.ts";
 import type { Tokenizer } from "../codecs/tokenizer.ts";
 import { END_OF_TEXT } from "../codecs/tokenizer-json.ts";
 import { hostTensor } from "../core/dtype.ts";
@@ -148,8 +149,19 @@ function tokenizerOf(pieces: readonly (string | readonly number[])[], endOfTextI
   const bytes = pieces.map((piece) =>
     typeof piece === "string" ? new TextEncoder().encode(piece) : Uint8Array.from(piece),
   );
+  const notNeeded = (): never => {
+    throw new Error("not needed");
+  };
   return {
     vocabularySize: pieces.length,
+    specials: {},
+    specialIds: new Set(),
+    encodeMarked: notNeeded,
+    encodeInput: notNeeded,
+    encodeWindows: notNeeded,
+    tokenText: notNeeded,
+    idOf: notNeeded,
+    startDecoding: () => new ByteDecoding((id) => bytes[id]!),
     get endOfTextId() {
       if (endOfTextId !== undefined) return endOfTextId;
       throw new DataError({ where: "tokenizer", expected: END_OF_TEXT, got: "none" });
@@ -157,9 +169,7 @@ function tokenizerOf(pieces: readonly (string | readonly number[])[], endOfTextI
     encode: (text) => Uint32Array.from(text, (letter) => pieces.indexOf(letter)),
     decode: (ids) => new TextDecoder().decode(Buffer.concat(Array.from(ids, (id) => bytes[id]!))),
     tokenBytes: (id) => bytes[id]!,
-    toJSON: () => {
-      throw new Error("not needed");
-    },
+    toJSON: notNeeded,
     hash: () => "",
   };
 }

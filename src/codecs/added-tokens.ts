@@ -1,0 +1,101 @@
+import type { AddedToken } from "./tokenizer-json.ts";
+import { CODE_POINT_CLASS, LETTER, NUMBER, WHITESPACE } from "./unicode-classes.ts";
+
+/** A stretch of text, or one added token (`id`) found in it. */
+export interface Segment {
+  readonly start: number;
+  readonly end: number;
+  /** Undefined for text. */
+  readonly id: number | undefined;
+}
+
+interface TrieNode {
+  readonly next: Map<number, TrieNode>;
+  token: AddedToken | undefined;
+}
+
+/** Finds added tokens in text: leftmost first, of those that begin at one place the longest. */
+export class AddedTokens {
+  readonly #root: TrieNode = newNode();
+
+  constructor(tokens: readonly AddedToken[]) {
+    for (const token of tokens) this.#insert(token);
+  }
+
+  /**
+   * Cuts text at the added tokens in it; nothing is left out.
+   *
+   * @param special whether special tokens count too, or only ordinary added ones
+   */
+  split(text: string, special: boolean): Segment[] {
+    const segments: Segment[] = [];
+    let done = 0;
+    for (let at = 0; at < text.length && this.#root.next.size > 0; ) {
+      const token = this.#longestAt(text, at);
+      if (!token) {
+        at++;
+        continue;
+      }
+      const end = at + token.content.length;
+      if ((special || !token.special) && standsAlone(token, text, at, end)) {
+        const from = token.lstrip ? Math.max(done, spaceStart(text, at)) : at;
+        const to = token.rstrip ? spaceEnd(text, end) : end;
+        if (from > done) segments.push({ start: done, end: from, id: undefined });
+        segments.push({ start: from, end: to, id: token.id });
+        done = to;
+      }
+      at = Math.max(end, done);
+    }
+    if (done < text.length) segments.push({ start: done, end: text.length, id: undefined });
+    return segments;
+  }
+
+  #insert(token: AddedToken): void {
+    let node = this.#root;
+    for (let i = 0; i < token.content.length; i++) {
+      const code = token.content.charCodeAt(i);
+      let next = node.next.get(code);
+      if (!next) {
+        next = newNode();
+        node.next.set(code, next);
+      }
+      node = next;
+    }
+    node.token ??= token;
+  }
+
+  #longestAt(text: string, start: number): AddedToken | undefined {
+    let node: TrieNode | undefined = this.#root;
+    let found: AddedToken | undefined;
+    for (let at = start; node; at++) {
+      found = node.token ?? found;
+      node = at < text.length ? node.next.get(text.charCodeAt(at)) : undefined;
+    }
+    return found;
+  }
+}
+
+function newNode(): TrieNode {
+  return { next: new Map(), token: undefined };
+}
+
+function standsAlone(token: AddedToken, text: string, start: number, end: number): boolean {
+  return !token.single_word || !(isWord(text, start - 1) || isWord(text, end));
+}
+
+function isWord(text: string, at: number): boolean {
+  const code = text.codePointAt(at);
+  if (code === undefined) return false;
+  const kind = CODE_POINT_CLASS[code];
+  return kind === LETTER || kind === NUMBER || code === 0x5f;
+}
+
+function spaceStart(text: string, at: number): number {
+  while (at > 0 && CODE_POINT_CLASS[text.charCodeAt(at - 1)] === WHITESPACE) at--;
+  return at;
+}
+
+function spaceEnd(text: string, at: number): number {
+  while (at < text.length && CODE_POINT_CLASS[text.charCodeAt(at)] === WHITESPACE) at++;
+  return at;
+}
