@@ -26,9 +26,20 @@ export {
 } from "./core/errors.ts";
 export { Random, type RandomState } from "./core/random.ts";
 export { type Dim, expectShape, type Shape } from "./core/shape.ts";
+export type {
+  FileTensor,
+  HostWeights,
+  QuantizationScheme,
+  QuantizedTensor,
+  StoredTensor,
+  Weight,
+  WeightFile,
+  Weights,
+} from "./core/weights.ts";
 export { parseSource, type SourceSpec } from "./data/sources.ts";
 export { Engine, type EngineOptions, exportOnnx } from "./engine/engine.ts";
 export type { Program, ProgramOptions } from "./engine/program.ts";
+export { readWeight, readWeights } from "./engine/stored-tensor.ts";
 export { bitsPerByte } from "./eval/bits-per-byte.ts";
 export { type NgramModel, type NgramOptions, trainNgram } from "./eval/ngram.ts";
 export { Scorer, scoredBitsPerByte, scoreTokens, type TokenScores } from "./eval/score.ts";

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { trainCharTokenizer } from "../src/codecs/char-tokenizer.ts";
 import { Random } from "../src/core/random.ts";
+import { readWeight, readWeights } from "../src/engine/stored-tensor.ts";
 import { Decoder } from "../src/generate/decoder.ts";
 import { generate } from "../src/generate/generate.ts";
 import { gpt2Config } from "../src/models/gpt2/config.ts";
@@ -56,7 +57,7 @@ describe("a model directory that Plinth trained and saved, opened by Python tran
       const logits = model.logits(model.hidden(input("tokens", "int32", [1, T]))); // (1, T, V)
       const program = engine.compile("forward", { logits });
       const feeds = { dtype: "int32", shape: [1, T], data: Int32Array.from(tokens) } as const;
-      const result = await program.run({ tokens: feeds, ...Object.fromEntries(weights) });
+      const result = await program.run({ tokens: feeds, ...Object.fromEntries(readWeights(weights)) });
       program.dispose();
       const { shape, float32 } = record.logits[i]!;
       const expected = new Float32Array(Uint8Array.from(Buffer.from(float32, "base64")).buffer);
@@ -123,7 +124,7 @@ describe("saveModel and loadModel", () => {
     expect((loaded.model as Gpt2).config).toEqual(config);
     expect([...loaded.weights.keys()].sort()).toEqual([...weights.keys()].sort());
     for (const [path, { shape, data }] of weights) {
-      const back = loaded.weights.get(path)!;
+      const back = readWeight(loaded.weights.get(path)!);
       expect(back.shape).toEqual(shape);
       const bits = (array: Float32Array) => new Uint32Array(array.buffer, array.byteOffset, array.length);
       expect(bits(back.data as Float32Array), path).toEqual(bits(data as Float32Array));

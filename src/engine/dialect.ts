@@ -14,6 +14,9 @@ export const CPU: Dialect = {
     "GroupQueryAttention",
     "RotaryEmbedding",
     "SimplifiedLayerNormalization",
+    "MatMulNBits",
+    "MatMulBnb4",
+    "GatherBlockQuantized",
   ]),
 };
 

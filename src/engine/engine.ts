@@ -51,7 +51,7 @@ export class Engine {
 
   /** Makes a runnable program of everything the outputs depend on. */
   compile(name: string, outputs: Readonly<Record<string, Tensor>>, options: ProgramOptions = {}): Program {
-    return new Program(this, name, lower(name, outputs, CPU, options.constants?.keys()), options);
+    return new Program(this, name, lower(name, outputs, CPU, options.constants), options);
   }
 }
 

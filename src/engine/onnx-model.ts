@@ -1,9 +1,19 @@
 import { createHash } from "node:crypto";
+import path from "node:path";
 import type { HostTensor } from "../core/dtype.ts";
-import type { AttributeValue, Emitter, NodeOptions, TensorSpec } from "../tensor/op.ts";
+import {
+  isInFile,
+  isQuantized,
+  type QuantizedTensor,
+  type StoredTensor,
+  type Weight,
+} from "../core/weights.ts";
+import type { AttributeValue, Emitter, NodeOptions, QuantizedConstant, TensorSpec } from "../tensor/op.ts";
 import { ONNX_TYPE } from "../tensor/ops/compare.ts";
+import { emitDequantized } from "../tensor/ops/quantized.ts";
 import type { Dialect } from "./dialect.ts";
 import { ProtobufWriter } from "./protobuf.ts";
+import { byteLength } from "./stored-tensor.ts";
 
 // Field numbers below are those of onnx/onnx.proto (IR version 10).
 
@@ -23,7 +33,10 @@ export class OnnxModel implements Emitter {
   readonly dialect: Dialect;
   readonly #nodes: OnnxNode[] = [];
   readonly #constants = new Map<string, { readonly name: string; readonly tensor: HostTensor }>();
-  readonly #heldConstants: Uint8Array[] = [];
+  readonly #held = new Map<string, StoredTensor>();
+  readonly #quantized = new Map<string, QuantizedTensor>();
+  /** Names of quantised constants → the nodes' result that is the matrix, where one was needed. */
+  readonly #dequantized = new Map<string, string>();
   readonly #inputs: Uint8Array[] = [];
   readonly #outputs: Uint8Array[] = [];
   /** Internal names of results → the names they leave under. */
@@ -43,8 +56,37 @@ export class OnnxModel implements Emitter {
     const { numOutputs = 1, domain = "", attributes = {} } = options;
     const outputs = Array.from({ length: numOutputs }, () => `_t${this.#nextName++}`);
     if (domain) this.#usesMicrosoft = true;
-    this.#nodes.push({ type, inputs, outputs, domain, attributes });
+    const dense = inputs.map((name) => this.#denseName(name));
+    this.#nodes.push({ type, inputs: dense, outputs, domain, attributes });
     return outputs;
+  }
+
+  quantized(name: string): QuantizedConstant | undefined {
+    const weight = this.#quantized.get(name);
+    if (!weight) return undefined;
+    const { scheme, blockSize, shape, axis, zeroPoints } = weight;
+    return {
+      scheme,
+      blockSize,
+      axis,
+      rows: shape[1 - axis]!,
+      rowSize: shape[axis]!,
+      hasZeroPoints: zeroPoints !== undefined,
+      part: (part, partShape) => {
+        const partName = `${name} ${part} [${partShape}]`;
+        this.#held.set(partName, { ...weight[part]!, shape: partShape });
+        return partName;
+      },
+    };
+  }
+
+  /** A quantised constant is not a value of the graph: what needs one gets the matrix, made when first asked for. */
+  #denseName(name: string): string {
+    const constant = this.quantized(name);
+    if (!constant) return name;
+    const known = this.#dequantized.get(name) ?? emitDequantized(this, constant);
+    this.#dequantized.set(name, known);
+    return known;
   }
 
   constant(tensor: HostTensor): string {
@@ -62,9 +104,20 @@ export class OnnxModel implements Emitter {
     this.#inputs.push(valueInfo(name, spec));
   }
 
-  /** A constant whose values are given with the session: only its name, type and shape are written. */
-  heldConstant(name: string, spec: TensorSpec): void {
-    this.#heldConstants.push(writeHeldTensor(name, spec));
+  /** A constant whose values are not in the graph: they are given with the session, or lie in a file. */
+  heldConstant(name: string, weight: Weight): void {
+    if (isQuantized(weight)) this.#quantized.set(name, weight);
+    else this.#held.set(name, weight);
+  }
+
+  /** The constants of {@link heldConstant} that are part of the graph, in the shapes it takes them in. */
+  get held(): ReadonlyMap<string, StoredTensor> {
+    return this.#held;
+  }
+
+  /** Whether a constant is dequantised in the graph, which must not happen ahead of time. */
+  get dequantizes(): boolean {
+    return this.#dequantized.size > 0;
   }
 
   /** Names a result of the graph. A computed tensor is renamed; one that has a name already is copied. */
@@ -82,7 +135,8 @@ export class OnnxModel implements Emitter {
     for (const { name, tensor } of this.#constants.values()) {
       graph.message(5, (writer) => writeTensor(writer, name, tensor));
     }
-    for (const tensor of this.#heldConstants) graph.bytes(5, tensor);
+    for (const [name, tensor] of this.#held)
+      graph.message(5, (writer) => writeHeldTensor(writer, name, tensor));
     for (const value of this.#inputs) graph.bytes(11, value);
     for (const value of this.#outputs) graph.bytes(12, value);
     const model = new ProtobufWriter().varint(1, IR_VERSION).string(2, "plinth");
@@ -132,13 +186,24 @@ function writeTensor(writer: ProtobufWriter, name: string, tensor: HostTensor): 
   writer.varint(2, ONNX_TYPE[tensor.dtype]).string(8, name).bytes(9, bytesOf(tensor));
 }
 
-/** A tensor of `TensorProto.EXTERNAL` data; the place it names is never looked at. */
-function writeHeldTensor(name: string, { dtype, shape }: TensorSpec): Uint8Array {
-  const writer = new ProtobufWriter();
-  for (const size of shape) writer.varint(1, BigInt(size));
-  writer.varint(2, ONNX_TYPE[dtype]).string(8, name);
-  writer.message(13, (entry) => entry.string(1, "location").string(2, "memory"));
-  return writer.varint(14, 1n).finish();
+/**
+ * A tensor of `TensorProto.EXTERNAL` data. The place of one in memory is never looked at; one in a file is mapped, by its
+ * plain name in the folder that the session is told.
+ */
+function writeHeldTensor(writer: ProtobufWriter, name: string, tensor: StoredTensor): void {
+  for (const size of tensor.shape) writer.varint(1, BigInt(size));
+  writer.varint(2, ONNX_TYPE[tensor.dtype]).string(8, name);
+  const place = isInFile(tensor)
+    ? {
+        location: path.basename(tensor.file.path),
+        offset: `${tensor.byteOffset}`,
+        length: `${byteLength(tensor)}`,
+      }
+    : { location: "memory" };
+  for (const [key, value] of Object.entries(place)) {
+    writer.message(13, (entry) => entry.string(1, key).string(2, value));
+  }
+  writer.varint(14, 1n);
 }
 
 function valueInfo(name: string, { dtype, shape }: TensorSpec): Uint8Array {

@@ -8,13 +8,14 @@ import {
 } from "../core/dtype.ts";
 import { EnvironmentError, ShapeError } from "../core/errors.ts";
 import { showShape } from "../core/shape.ts";
-import type { Weights } from "../core/weights.ts";
+import { isInFile, type Weights } from "../core/weights.ts";
 import type { TensorSpec } from "../tensor/op.ts";
 import { ONNX_TYPE } from "../tensor/ops/compare.ts";
 import { Binding, Slots } from "./binding.ts";
 import type { Engine } from "./engine.ts";
 import type { LoweredGraph } from "./lower.ts";
 import type { Argument, OrtLibrary, Pointer } from "./ort-library.ts";
+import { checkUnchanged } from "./stored-tensor.ts";
 
 /** `GraphOptimizationLevel::ORT_ENABLE_ALL`. */
 const OPTIMIZE_ALL = 99;
@@ -33,6 +34,9 @@ export interface ProgramOptions {
   /** Session configuration entries of ONNX Runtime. */
   readonly session?: Readonly<Record<string, string>>;
 }
+
+/** Most bytes that a result known ahead of time may take where constants are dequantised: not a matrix of them. */
+const MAX_FOLDED_BYTES = 65_536;
 
 type Feeds = Readonly<Record<string, HostTensor>>;
 
@@ -69,10 +73,10 @@ export class Program {
     else this.#library.call("disablePerSessionThreads", sessionOptions);
     this.#library.call("setGraphOptimizationLevel", sessionOptions, OPTIMIZE_ALL);
     if (options.profilePrefix) this.#library.call("enableProfiling", sessionOptions, options.profilePrefix);
-    for (const [key, value] of Object.entries(options.session ?? {})) {
+    for (const [key, value] of Object.entries({ ...sessionEntries(graph), ...options.session })) {
       this.#library.call("addSessionConfigEntry", sessionOptions, key, value);
     }
-    this.#constants = this.#giveConstants(sessionOptions, graph.constants, options.constants);
+    this.#constants = this.#giveConstants(sessionOptions, graph);
     const { bytes } = graph;
     this.#session = this.#library.call(
       "createSessionFromArray",
@@ -159,21 +163,24 @@ export class Program {
   }
 
   /**
-   * Gives the session its constants: native tensors over our own memory, which must live as long as the session. As external
-   * data they stand in for a file when the graph is optimised; as shared initializers they are then used where they
-   * lie instead of being copied.
+   * Gives the session its constants in memory: native tensors over our own memory, which must live as long as the session. As
+   * external data they stand in for a file when the graph is optimised; as shared initializers they are then used where they
+   * lie instead of being copied. Those in files it maps itself, and lets go of what it has packed for its kernels.
    */
-  #giveConstants(
-    sessionOptions: Pointer,
-    specs: ReadonlyMap<string, TensorSpec>,
-    tensors: Weights = new Map(),
-  ): ReadonlyMap<Pointer, HostTensor> {
+  #giveConstants(sessionOptions: Pointer, { constants }: LoweredGraph): ReadonlyMap<Pointer, HostTensor> {
     const given = new Map<Pointer, HostTensor>();
-    if (specs.size === 0) return given;
-    const slots = new Slots(this.#library, [...specs.keys()]);
-    for (const [name, spec] of specs) {
-      const tensor = tensors.get(name)!; // the graph's constants are those it was written for
-      const value = this.#wrap(name, tensor, spec);
+    const inMemory: [string, HostTensor][] = [];
+    for (const [name, tensor] of constants) {
+      if (isInFile(tensor)) checkUnchanged(tensor.file);
+      else inMemory.push([name, tensor]);
+    }
+    if (inMemory.length === 0) return given;
+    const slots = new Slots(
+      this.#library,
+      inMemory.map(([name]) => name),
+    );
+    for (const [name, tensor] of inMemory) {
+      const value = this.#wrap(name, tensor, tensor);
       this.#library.call("addInitializer", sessionOptions, name, value);
       slots.bind(name, value, tensor);
       given.set(value, tensor);
@@ -279,4 +286,12 @@ export class Program {
     }
     return { dtype, shape, data };
   }
+}
+
+/** Session configuration that the graph needs. */
+function sessionEntries({ folder, dequantizes }: LoweredGraph): Readonly<Record<string, string>> {
+  return {
+    ...(folder && { "session.model_external_initializers_file_folder_path": folder }),
+    ...(dequantizes && { "optimization.constant_folding_max_output_size_in_bytes": `${MAX_FOLDED_BYTES}` }),
+  };
 }

@@ -5,6 +5,7 @@ import { hostTensor } from "../core/dtype.ts";
 import { DataError } from "../core/errors.ts";
 import { Random } from "../core/random.ts";
 import { Engine } from "../engine/engine.ts";
+import { readWeight } from "../engine/stored-tensor.ts";
 import { loadModel } from "../models/load-model.ts";
 import { input } from "../tensor/tensor.ts";
 import { Scorer, scoredBitsPerByte, scoreTokens } from "./score.ts";
@@ -94,7 +95,7 @@ describe.each(["prefixed", "bare"])("golden checkpoint %s", (name) => {
   test("damaged weights are named as such, not scored", async () => {
     const path = "ln_f.weight";
     const damaged = new Map(weights);
-    const { shape, data } = weights.get(path)!;
+    const { shape, data } = readWeight(weights.get(path)!);
     damaged.set(path, hostTensor("float32", shape, Float32Array.from(data as Float32Array).fill(Number.NaN)));
     await expect(scoreTokens(engine, model, damaged, [1, 2])).rejects.toThrow(
       "score, token 1: expected a finite log-probability, got NaN.",

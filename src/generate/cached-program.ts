@@ -1,6 +1,6 @@
 import { allocate, type DType, type HostTensor, numElements } from "../core/dtype.ts";
 import { ConfigError, DataError, EnvironmentError } from "../core/errors.ts";
-import type { Weights } from "../core/weights.ts";
+import { sizeInBytes, type Weights } from "../core/weights.ts";
 import type { Binding } from "../engine/binding.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Program } from "../engine/program.ts";
@@ -217,5 +217,5 @@ function integers(shape: readonly number[], data = allocate("int32", numElements
 }
 
 function byteLength(weights: Weights): number {
-  return [...weights.values()].reduce((total, { data }) => total + data.byteLength, 0);
+  return [...weights.values()].reduce((total, weight) => total + sizeInBytes(weight), 0);
 }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { HostTensor } from "../core/dtype.ts";
 import { FormatError } from "../core/errors.ts";
 import { nearest } from "../core/nearest.ts";
+import type { StoredTensor } from "../core/weights.ts";
 import { readJsonObject } from "./read-json-file.ts";
 import { SafetensorsFile } from "./safetensors.ts";
 import type { TensorEntry } from "./safetensors-header.ts";
@@ -24,6 +25,10 @@ export interface ModelWeights {
   read(name: string): HostTensor;
   /** See `SafetensorsFile.readFloat32`. */
   readFloat32(name: string): HostTensor;
+  /** See `SafetensorsFile.float32`. */
+  float32(name: string): StoredTensor;
+  /** See `SafetensorsFile.stored`. */
+  stored(name: string): StoredTensor;
   /** See `SafetensorsFile.readInto`. */
   readInto(name: string, target: Uint8Array): void;
   close(): void;
@@ -125,6 +130,14 @@ class OpenWeights implements ModelWeights {
 
   readFloat32(name: string): HostTensor {
     return this.#file(name).readFloat32(name);
+  }
+
+  float32(name: string): StoredTensor {
+    return this.#file(name).float32(name);
+  }
+
+  stored(name: string): StoredTensor {
+    return this.#file(name).stored(name);
   }
 
   readInto(name: string, target: Uint8Array): void {

@@ -3,6 +3,8 @@ import { endianness } from "node:os";
 import { allocate, type HostTensor, hostTensor, numElements } from "../core/dtype.ts";
 import { EnvironmentError, FormatError } from "../core/errors.ts";
 import { nearest } from "../core/nearest.ts";
+import type { StoredTensor, WeightFile } from "../core/weights.ts";
+import { weightFile } from "../engine/stored-tensor.ts";
 import { isWidenable, widenToFloat32 } from "./float-formats.ts";
 import { PREFIX_BYTES, parseHeader, readHeaderLength, type TensorEntry } from "./safetensors-header.ts";
 import { STORED_BYTES, toHeldDType } from "./stored-dtype.ts";
@@ -29,11 +31,13 @@ export class SafetensorsFile {
   readonly tensors: ReadonlyMap<string, TensorEntry>;
   readonly metadata: Readonly<Record<string, string>>;
   readonly #descriptor: number;
+  readonly #file: WeightFile;
   #open = true;
 
   private constructor(path: string, descriptor: number) {
     this.path = path;
     this.#descriptor = descriptor;
+    this.#file = weightFile(path);
     const { size } = fstatSync(descriptor);
     const prefix = new Uint8Array(Math.min(PREFIX_BYTES, size));
     this.#readAt(0, prefix, path);
@@ -132,6 +136,25 @@ export class SafetensorsFile {
       widenToFloat32(dtype, buffer, target);
     }
     return hostTensor("float32", shape, data);
+  }
+
+  /**
+   * A floating-point tensor as float32 without reading it, for a program to map from the file. What does not lie there as a
+   * program takes it, another type or a crooked offset, is read as by `readFloat32`.
+   *
+   * @throws {FormatError} if the stored type is not F32, F16, BF16 or F64.
+   */
+  float32(name: string): StoredTensor {
+    return this.entry(name).dtype === "F32" ? this.stored(name) : this.readFloat32(name);
+  }
+
+  /** The tensor as it is stored, without reading it; read where its offset is crooked. Errors as `read`. */
+  stored(name: string): StoredTensor {
+    const { dtype: storedAs, shape, byteOffset, byteLength } = this.entry(name);
+    const dtype = toHeldDType(storedAs);
+    const isMappable = byteLength > 0 && byteOffset % STORED_BYTES[storedAs] === 0;
+    if (dtype === undefined || dtype === "bool" || !isMappable) return this.read(name);
+    return { dtype, shape, file: this.#file, byteOffset };
   }
 
   /**

@@ -1,17 +1,16 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { loadTokenizer, type Tokenizer } from "../codecs/tokenizer.ts";
-import type { HostTensor } from "../core/dtype.ts";
 import { FormatError } from "../core/errors.ts";
 import { nearest } from "../core/nearest.ts";
-import type { Weights } from "../core/weights.ts";
+import type { Weight, Weights } from "../core/weights.ts";
 import { openModelDirectory } from "../hub/model-directory.ts";
 import type { ModelWeights } from "../hub/model-weights.ts";
 import type { Parameter } from "../nn/scope.ts";
 import type { CausalLM, Encoder } from "./contracts.ts";
 import { encoderFamilyOf, type Family, familyOf } from "./registry.ts";
 
-/** A model with its weights in memory, and its tokenizer when the directory has one. */
+/** A model with its weights, in memory or to be mapped from their files, and its tokenizer when the directory has one. */
 export interface Loaded<M> {
   readonly directory: string;
   readonly model: M;
@@ -71,7 +70,7 @@ function readWeights<M extends Described>(
   model: M,
   family: Family<M>,
   published: ModelWeights,
-): Map<string, HostTensor> {
+): Map<string, Weight> {
   const nameOf = new Map<string, string>();
   const names = new Set(published.names);
   for (const name of published.names) {
@@ -93,7 +92,7 @@ function readWeights<M extends Described>(
           got: `[${entry.shape}]`,
         });
       }
-      return [path, published.readFloat32(name)];
+      return [path, published.float32(name)];
     }),
   );
 }

@@ -1,5 +1,8 @@
 import { type Tokenizer, tokenizerFiles } from "../codecs/tokenizer.ts";
-import type { Weights } from "../core/weights.ts";
+import type { HostTensor } from "../core/dtype.ts";
+import { ConfigError } from "../core/errors.ts";
+import { isQuantized, type Weight, type Weights } from "../core/weights.ts";
+import { readStored } from "../engine/stored-tensor.ts";
 import { writeModelDirectory } from "../hub/model-directory.ts";
 import type { Parameter } from "../nn/scope.ts";
 import type { CausalLM, Encoder } from "./contracts.ts";
@@ -55,12 +58,33 @@ function save<M extends Described>(
   writeModelDirectory(directory, {
     config: family.toPublished(model, tokenizer?.endOfTextId),
     ...(generationConfig && { generationConfig }),
-    tensors: model.parameters.flatMap(({ path }) =>
-      family.publishedNames(path, model).map((name) => [name, weights.get(path)!] as const),
-    ),
+    tensors: model.parameters.flatMap(({ path }) => {
+      const tensor = dense(path, weights.get(path)!);
+      return family.publishedNames(path, model).map((name) => [name, tensor] as const);
+    }),
     files: {
       ...(tokenizer && tokenizerFiles(tokenizer, { contextLength: model.shape.contextLength })),
       "README.md": card,
     },
   });
+}
+
+/** A tensor whose numbers are read when they are written, so that one at a time is in memory. */
+function dense(path: string, weight: Weight): HostTensor {
+  if (isQuantized(weight)) {
+    throw new ConfigError({
+      where: `saveModel, ${path}`,
+      expected: "float32 weights",
+      got: weight.scheme,
+      fix: "Save what readWeights makes of them, or copy the directory they came from.",
+    });
+  }
+  const { dtype, shape } = weight;
+  return {
+    dtype,
+    shape,
+    get data() {
+      return readStored(weight).data;
+    },
+  };
 }

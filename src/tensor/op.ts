@@ -1,5 +1,6 @@
 import type { DType, HostTensor } from "../core/dtype.ts";
 import type { Shape } from "../core/shape.ts";
+import type { QuantizationScheme } from "../core/weights.ts";
 import type { NdArray } from "./nd-array.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -59,6 +60,26 @@ export interface Emitter {
   constant(tensor: HostTensor): string;
   /** Whether the target has this operator of the `com.microsoft` domain or of a recent opset. */
   supports(type: string): boolean;
+  /**
+   * How the constant of that name is quantised; `undefined` where it is not. Only operators that know what to do with the
+   * parts ask: under its own name it is the matrix, dequantised when the program runs.
+   */
+  quantized(name: string): QuantizedConstant | undefined;
+}
+
+/** A constant matrix in blocks of few bits, as `QuantizedTensor` describes it. */
+export interface QuantizedConstant {
+  readonly scheme: QuantizationScheme;
+  readonly blockSize: number;
+  /** The axis of the matrix along which blocks run. */
+  readonly axis: 0 | 1;
+  /** Size of the other axis. */
+  readonly rows: number;
+  /** Size of that axis. */
+  readonly rowSize: number;
+  readonly hasZeroPoints: boolean;
+  /** The ONNX name of a part, in the shape that its user takes it in. */
+  part(name: "values" | "scales" | "zeroPoints", shape: readonly number[]): string;
 }
 
 export interface NodeOptions {

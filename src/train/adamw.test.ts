@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { Random } from "../core/random.ts";
 import { Engine } from "../engine/engine.ts";
+import { readWeight } from "../engine/stored-tensor.ts";
 import { loadModel } from "../models/load-model.ts";
 import { filled, type Parameter, Scope } from "../nn/scope.ts";
 import { AdamW, type AdamWOptions } from "./adamw.ts";
@@ -38,7 +39,7 @@ const FIXTURES = new URL("../../test/fixtures/gpt2/", import.meta.url).pathname;
 async function trainGolden(name: string, golden: GoldenTraining, clipNorm: number | null) {
   const { model, weights } = loadModel(`${FIXTURES}${name}`);
   const arena = new ParameterArena(model.parameters);
-  for (const [path, { data }] of arena.weights()) data.set(weights.get(path)!.data as never);
+  for (const [path, { data }] of arena.weights()) data.set(readWeight(weights.get(path)!).data as never);
   const [rows, T] = [golden.batches[0]!.tokens.length, golden.batches[0]!.tokens[0]!.length];
   const shape = { batchSize: rows, contextLength: T, labelSmoothing: 0, accumulation: 1 };
   const program = new GradientProgram(engine, model, arena, shape);

@@ -2,11 +2,12 @@ import { join } from "node:path";
 import type { HostTensor } from "../core/dtype.ts";
 import { ConfigError, EnvironmentError, ShapeError } from "../core/errors.ts";
 import { Random } from "../core/random.ts";
-import { showShape } from "../core/shape.ts";
-import type { Weights } from "../core/weights.ts";
+import { sameShape, showShape } from "../core/shape.ts";
+import { type HostWeights, isQuantized, type Weights } from "../core/weights.ts";
 import { type BatchCursor, BatchSampler } from "../data/batches.ts";
 import type { WeightedDataset } from "../data/corpus.ts";
 import type { Engine } from "../engine/engine.ts";
+import { readStored } from "../engine/stored-tensor.ts";
 import type { CausalLM } from "../models/contracts.ts";
 import { countParameters, initializeParameters } from "../nn/scope.ts";
 import { AdamW } from "./adamw.ts";
@@ -52,7 +53,7 @@ export interface TrainResult {
   readonly reason: "finished" | "stopped";
   readonly step: number;
   /** Weights with the lowest validation loss, by parameter path. */
-  readonly bestWeights: Weights;
+  readonly bestWeights: HostWeights;
   readonly best: { readonly step: number; readonly lossNats: number; readonly bitsPerByte: number };
   readonly seconds: number;
   readonly totalFlops: number;
@@ -257,14 +258,23 @@ class Trainer {
     const values = initialWeights ?? initializeParameters(model.parameters, fresh);
     for (const [path, target] of this.#arena.weights()) {
       const value = values.get(path);
-      if (value?.dtype !== "float32" || value.shape.join() !== target.shape.join()) {
+      if (
+        !value ||
+        isQuantized(value) ||
+        value.dtype !== "float32" ||
+        !sameShape(value.shape, target.shape)
+      ) {
         throw new ShapeError({
           where: `initial weights, ${path}`,
           expected: `float32 ${showShape(target.shape)}`,
-          got: value ? `${value.dtype} ${showShape(value.shape)}` : "nothing",
+          got: value
+            ? isQuantized(value)
+              ? value.scheme
+              : `${value.dtype} ${showShape(value.shape)}`
+            : "nothing",
         });
       }
-      (target.data as Float32Array).set(value.data as Float32Array);
+      (target.data as Float32Array).set(readStored(value).data as Float32Array);
     }
     const sampler = this.#sampler.state();
     return { step: 0, sampler, best: null, skipped: 0, skipsInRow: 0, seconds: 0 };

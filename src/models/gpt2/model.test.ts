@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { HostTensor } from "../../core/dtype.ts";
 import { IGNORED_TARGET } from "../../data/validation-windows.ts";
 import { Engine } from "../../engine/engine.ts";
+import { readWeights } from "../../engine/stored-tensor.ts";
 import { gradients } from "../../tensor/gradient.ts";
 import { input } from "../../tensor/tensor.ts";
 import { batchFeeds, languageModelLoss } from "../../train/gradient-program.ts";
@@ -72,7 +73,7 @@ describe.each(["prefixed", "bare"])("golden checkpoint %s", (name) => {
         },
         shape,
       );
-      const values = Object.fromEntries(weights);
+      const values = Object.fromEntries(readWeights(weights));
       const out = await forward.run({ tokens, ...values });
       expect(largestDifference(out.logits, unpack(golden.logits))).toBeLessThan(1e-4);
       const last = golden.hiddenStates?.at(-1);

@@ -4,6 +4,7 @@ import { ndArray, unravel } from "../nd-array.ts";
 import type { Op } from "../op.ts";
 import { expectIndices } from "./checks.ts";
 import { int64s } from "./constants.ts";
+import { emitQuantizedRows } from "./quantized.ts";
 
 type NoAttributes = Readonly<Record<string, never>>;
 
@@ -20,7 +21,9 @@ export const gatherRows: Op<NoAttributes> = {
     const at = (flat: number) => indices!.data[Math.floor(flat / rowSize)]! * rowSize + (flat % rowSize);
     return [ndArray(shape, (flat) => table!.data[at(flat)]!)];
   },
-  emit: ({ emitter, inputs }) => emitter.node("Gather", inputs, { attributes: { axis: 0n } }),
+  emit: ({ emitter, inputs }) =>
+    emitQuantizedRows(emitter, inputs[0]!, inputs[1]!) ??
+    emitter.node("Gather", inputs, { attributes: { axis: 0n } }),
   gradient: ({ inputs: [table, indices], gradients: [g] }) => [
     table!.zero().broadcastTo(table!.shape).scatterAddRows(indices!, g!),
     undefined,

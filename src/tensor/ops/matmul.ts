@@ -5,6 +5,7 @@ import type { Op, TensorSpec } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { expectSameDType } from "./checks.ts";
 import { float32 } from "./constants.ts";
+import { emitQuantizedProduct } from "./quantized.ts";
 
 export interface MatmulAttributes {
   readonly transposeA: boolean;
@@ -59,6 +60,9 @@ export const matmul: Op<MatmulAttributes> = {
     return [result];
   },
   emit: ({ emitter, inputs, inputSpecs, attributes: { transposeA, transposeB, scale } }) => {
+    const quantized =
+      !transposeA && scale === 1 ? emitQuantizedProduct(emitter, inputs, transposeB) : undefined;
+    if (quantized) return quantized;
     if (!transposeA && !transposeB && scale === 1) return emitter.node("MatMul", inputs);
     if (emitter.supports("FusedMatMul")) {
       return emitter.node("FusedMatMul", inputs, {
@@ -146,8 +150,9 @@ export const linear: Op<LinearAttributes> = {
     const outSize = bias!.shape[0]!;
     return [ndArray(product!.shape, (flat) => product!.data[flat]! + bias!.data[flat % outSize]!)];
   },
-  emit: ({ emitter, inputs, attributes }) =>
-    emitter.node("Gemm", inputs, { attributes: { transB: BigInt(attributes.transposeWeight) } }),
+  emit: ({ emitter, inputs, attributes: { transposeWeight } }) =>
+    emitQuantizedProduct(emitter, inputs, transposeWeight) ??
+    emitter.node("Gemm", inputs, { attributes: { transB: BigInt(transposeWeight) } }),
   gradient: ({ inputs, gradients: [g], attributes: { transposeWeight } }) => {
     const [x, weight] = inputs as [Tensor, Tensor];
     const byWeight = transposeWeight
