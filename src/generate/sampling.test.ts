@@ -1,102 +1,105 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { ConfigError, DataError } from "../core/errors.ts";
 import { Random } from "../core/random.ts";
-import {
-  logProbability,
-  type SamplingOptions,
-  sampleToken,
-  samplingOptions,
-  tokenProbabilities,
-} from "./sampling.ts";
+import { logProbability, sampleToken, tokenProbabilities, topLogProbabilities } from "./sampling.ts";
+import { checkSamplingTokens, type SamplingOptions, samplingOptions } from "./sampling-options.ts";
 
-// Printed by tools/golden/sampling.py: the LogitsProcessors of Python transformers 5.23, in float64.
-const LOGITS = [2.0, -1.0, 0.5, 3.0, -0.25, 1.5, 0.0, -3.0, 2.5, 0.75];
-const GOLDEN: readonly GoldenCase[] = [
-  {
-    name: "temperature",
-    temperature: 0.7,
-    probabilities: [
-      0.123423726, 0.00169877784, 0.0144799686, 0.515014361, 0.00495966225, 0.0604210554, 0.00708854784,
-      9.75652607e-5, 0.252120985, 0.0206953507,
-    ],
-  },
-  {
-    name: "hot",
-    temperature: 2.5,
-    probabilities: [
-      0.143272046, 0.043152711, 0.0786293659, 0.213736777, 0.058250067, 0.11730123, 0.06437628, 0.0193897629,
-      0.174992872, 0.0868988885,
-    ],
-  },
-  { name: "topK", topK: 3, probabilities: [0.186323723, 0, 0, 0.506480391, 0, 0, 0, 0, 0.307195886, 0] },
-  {
-    name: "topK with ties",
-    logits: [1, 2, 2, 0, 2, -1],
-    topK: 2,
-    probabilities: [0, 0.333333333, 0.333333333, 0, 0.333333333, 0],
-  },
-  {
-    name: "topP",
-    topP: 0.8,
-    probabilities: [0.167405097, 0, 0, 0.455054234, 0, 0.101536324, 0, 0, 0.276004345, 0],
-  },
-  { name: "topP tiny", topP: 0.01, probabilities: [0, 0, 0, 1, 0, 0, 0, 0, 0, 0] },
-  {
-    name: "topP after temperature",
-    temperature: 1.8,
-    topP: 0.6,
-    probabilities: [0.246117388, 0, 0, 0.428960211, 0, 0, 0, 0, 0.324922401, 0],
-  },
-  {
-    name: "minP",
-    minP: 0.2,
-    probabilities: [0.167405097, 0, 0, 0.455054234, 0, 0.101536324, 0, 0, 0.276004345, 0],
-  },
-  {
-    name: "penalty",
-    previous: [3, 3, 7, 0],
-    repetitionPenalty: 1.3,
-    probabilities: [
-      0.124845556, 0.00986127908, 0.0441951867, 0.269429886, 0.020876328, 0.120134973, 0.0268057357,
-      0.000542599329, 0.326560714, 0.056747743,
-    ],
-  },
-  {
-    name: "reward",
-    previous: [1, 4],
-    repetitionPenalty: 0.6,
-    probabilities: [
-      0.146713622, 0.0108969457, 0.0327362339, 0.398808972, 0.0170898127, 0.0889863099, 0.0198555296,
-      0.000988548608, 0.241889869, 0.0420341564,
-    ],
-  },
-  {
-    name: "all",
-    previous: [3, 8, 1],
-    repetitionPenalty: 1.2,
-    temperature: 0.9,
-    topK: 7,
-    topP: 0.92,
-    minP: 0.12,
-    probabilities: [0.214452865, 0, 0, 0.373771828, 0, 0.123043065, 0, 0, 0.235257948, 0.0534742955],
-  },
-];
+// Made by tools/golden/sampling.py: the LogitsProcessors of Python transformers, in float64.
+const PATH = new URL("../../test/fixtures/sampling/golden.json", import.meta.url);
+const GOLDEN = JSON.parse(readFileSync(PATH, "utf8")) as {
+  readonly cases: readonly GoldenCase[];
+  readonly logprobs: readonly { logits: number[]; sorted: [number, number][] }[];
+};
+const LOGITS = GOLDEN.cases[0]!.logits;
 
 interface GoldenCase extends Partial<SamplingOptions> {
   readonly name: string;
-  readonly logits?: readonly number[];
+  readonly logits: readonly number[];
   readonly previous?: readonly number[];
+  readonly promptLength?: number;
+  readonly endTokens?: readonly number[];
+  readonly allowed?: readonly number[];
   readonly probabilities: readonly number[];
 }
 
+function maskOf(tokens: readonly number[], vocabularySize: number): Uint32Array {
+  const mask = new Uint32Array(Math.ceil(vocabularySize / 32));
+  for (const token of tokens) mask[token >>> 5]! |= 1 << (token & 31);
+  return mask;
+}
+
 describe("probabilities are those of Python transformers", () => {
-  test.each(GOLDEN.map((golden) => [golden.name, golden] as const))("%s", (_, golden) => {
-    const { name: _name, logits = LOGITS, previous = [], probabilities, ...given } = golden;
-    const found = tokenProbabilities(Float32Array.from(logits), previous, samplingOptions(given));
+  test.each(GOLDEN.cases.map((golden) => [golden.name, golden] as const))("%s", (_, golden) => {
+    const {
+      name: _name,
+      logits,
+      previous = [],
+      promptLength,
+      endTokens,
+      allowed,
+      probabilities,
+      ...given
+    } = golden;
+    const mask = allowed && maskOf(allowed, logits.length);
+    const context = { promptLength, endTokens, allowed: mask };
+    const options = samplingOptions(given);
+    const found = tokenProbabilities(Float32Array.from(logits), previous, options, context);
     expect(found.length).toBe(probabilities.length);
     for (const [id, expected] of probabilities.entries()) {
-      expect(Math.abs(found[id]! - expected), `token ${id}`).toBeLessThan(1e-8);
+      // The scores of 160 tokens have three decimals, which float32 cuts to a relative 6e-8.
+      expect(Math.abs(found[id]! - expected), `token ${id}`).toBeLessThan(logits.length > 10 ? 1e-7 : 1e-8);
     }
+  });
+
+  test("log-probabilities, and the likeliest tokens in order", () => {
+    for (const { logits, sorted } of GOLDEN.logprobs) {
+      const scores = Float32Array.from(logits);
+      for (const count of [0, 1, 5, logits.length, logits.length + 3]) {
+        const found = topLogProbabilities(scores, count);
+        expect(found.map(({ token }) => token)).toEqual(sorted.slice(0, count).map(([token]) => token));
+        for (const { token, logprob } of found) {
+          const [, expected] = sorted.find(([id]) => id === token)!;
+          expect(Math.abs(logprob - expected)).toBeLessThan(1e-6);
+          expect(logProbability(scores, token)).toBe(logprob);
+        }
+      }
+    }
+  });
+});
+
+describe("a constraint", () => {
+  const logits = Float32Array.from(LOGITS);
+  const draw = (given: Partial<SamplingOptions>, allowed: readonly number[], previous: number[] = []) =>
+    sampleToken(logits, previous, samplingOptions({ temperature: 0, ...given }), new Random(0), {
+      allowed: maskOf(allowed, 10),
+      endTokens: [9],
+    });
+
+  test("holds with any draw", () => {
+    const random = new Random(3);
+    const options = samplingOptions({ temperature: 5, repetitionPenalty: 1.4 });
+    const context = { allowed: maskOf([1, 7], 10) };
+    const drawn = Array.from({ length: 200 }, () => sampleToken(logits, [3, 7], options, random, context));
+    expect(new Set(drawn)).toEqual(new Set([1, 7]));
+  });
+
+  test("and a ban give the best of what both leave", () => {
+    expect(draw({ suppressTokens: [8] }, [8, 0, 4])).toBe(0);
+  });
+
+  test("makes bans give way that leave nothing, but those only where it has to", () => {
+    expect(draw({ suppressTokens: [4, 7], badWords: [[3]] }, [4, 7])).toBe(4);
+    expect(draw({ noRepeatNgramSize: 1 }, [7], [7, 7])).toBe(7);
+    expect(draw({ minNewTokens: 5 }, [9])).toBe(9); // complete: only an end may follow
+    expect(draw({ minNewTokens: 5 }, [9, 7])).toBe(7);
+  });
+
+  test("does not reach tokens beyond its words", () => {
+    const wide = new Float32Array(100).fill(5);
+    wide[3] = 1;
+    const context = { allowed: Uint32Array.of(1 << 3) };
+    expect(sampleToken(wide, [], samplingOptions({ temperature: 0 }), new Random(0), context)).toBe(3);
   });
 });
 
@@ -220,7 +223,17 @@ describe("options", () => {
       topK: 0,
       topP: 1,
       minP: 0,
+      typicalP: 1,
+      epsilonCutoff: 0,
+      etaCutoff: 0,
       repetitionPenalty: 1,
+      frequencyPenalty: 0,
+      presencePenalty: 0,
+      noRepeatNgramSize: 0,
+      logitBias: {},
+      badWords: [],
+      suppressTokens: [],
+      minNewTokens: 0,
       seed: 0,
     });
   });
@@ -236,9 +249,54 @@ describe("options", () => {
     [{ minP: 1.1 }, "sampling.minP"],
     [{ repetitionPenalty: 0 }, "sampling.repetitionPenalty: expected a number above 0, got 0."],
     [{ seed: 0.5 }, "sampling.seed"],
+    [{ frequencyPenalty: 2.5 }, "sampling.frequencyPenalty: expected a number in [-2, 2], got 2.5."],
+    [{ noRepeatNgramSize: 2 ** 31 }, "sampling.noRepeatNgramSize: expected an integer in [0, 1024]"],
+    [{ etaCutoff: 1 }, "sampling.etaCutoff: expected a number from 0 up to, but not, 1, got 1."],
+    [{ logitBias: { x: 1 } }, "sampling.logitBias: expected numbers by token id"],
+    [{ logitBias: { 5: Number.NaN } }, "sampling.logitBias"],
+    [{ badWords: [[]] }, "sampling.badWords: expected a list of lists of token ids, none empty, got [[]]."],
+    [{ suppressTokens: [-1] }, "sampling.suppressTokens: expected a list of token ids, got [-1]."],
+    [{ topK: null } as object, "sampling.topK: expected a value, or no such key, got null."],
     [{ topp: 1 } as object, 'Did you mean "topP"?'],
   ])("%j", (given, message) => {
     expect(() => samplingOptions(given)).toThrow(ConfigError);
     expect(() => samplingOptions(given)).toThrow(message);
+  });
+
+  test("no number makes any of them crash: it is taken or refused", () => {
+    const logits = Float32Array.from(LOGITS);
+    for (const key of Object.keys(samplingOptions())) {
+      for (const value of [
+        -1,
+        0,
+        0.5,
+        2 ** 31,
+        2 ** 53,
+        Number.NaN,
+        Number.POSITIVE_INFINITY,
+        "1",
+        null,
+        {},
+      ]) {
+        let options: SamplingOptions;
+        try {
+          options = samplingOptions({ [key]: value });
+        } catch (error) {
+          expect(error).toBeInstanceOf(ConfigError);
+          continue;
+        }
+        expect(typeof value === "number" || key === "logitBias", `${key} ${value}`).toBe(true);
+        expect(sampleToken(logits, [1, 2, 1], options, new Random(0))).toBeLessThan(10);
+      }
+      expect(() => samplingOptions({ [key]: "1" })).toThrow(ConfigError);
+    }
+  });
+
+  test("token ids are held against a vocabulary", () => {
+    const check = (given: Partial<SamplingOptions>) => () => checkSamplingTokens(samplingOptions(given), 10);
+    expect(check({ logitBias: { 9: 1 }, badWords: [[9, 0]], suppressTokens: [9] })).not.toThrow();
+    expect(check({ badWords: [[1, 10]] })).toThrow("sampling.badWords: expected token ids in [0, 10)");
+    expect(check({ logitBias: { 10: 1 } })).toThrow("sampling.logitBias");
+    expect(check({ suppressTokens: [77] })).toThrow(ConfigError);
   });
 });

@@ -1,55 +1,14 @@
 import { DataError } from "../core/errors.ts";
-import { type Field, integer, readFields, real } from "../core/fields.ts";
 import type { Random } from "../core/random.ts";
+import type { SamplingOptions } from "./sampling-options.ts";
+import { processScores, type SequenceContext } from "./score-processing.ts";
 
-/** How the next token is chosen from the model's scores. */
-export interface SamplingOptions {
-  /** Divides the scores: below 1 sharper, above 1 flatter; 0 takes the best token (greedy). Default 1. */
-  readonly temperature: number;
-  /** Draws among that many best tokens; 0, the default, among all. Tokens that tie with the last of them stay in. */
-  readonly topK: number;
-  /** Draws among the fewest best tokens whose probabilities reach that sum, in (0, 1]. Default 1: all. */
-  readonly topP: number;
-  /** Leaves out tokens less probable than that fraction of the best one's probability, in [0, 1]. Default 0: none. */
-  readonly minP: number;
-  /** Divides positive scores of tokens already there by it, and multiplies negative ones. Above 0; default 1: off. */
-  readonly repetitionPenalty: number;
-  /** Of the random numbers; default 0. */
-  readonly seed: number;
-}
+export { type SamplingOptions, samplingOptions } from "./sampling-options.ts";
 
-const POSITIVE: Field<number> = {
-  describe: "a number above 0",
-  fallback: 1,
-  accepts: (value): value is number => Number.isFinite(value) && (value as number) > 0,
-};
-
-const SHARE: Field<number> = {
-  describe: "a number above 0 and at most 1",
-  fallback: 1,
-  accepts: (value): value is number => POSITIVE.accepts(value) && value <= 1,
-};
-
-/**
- * Checks sampling options and fills in the defaults.
- *
- * @throws {ConfigError} if a key is unknown or out of range.
- * @example
- * samplingOptions({ topK: 40 }).temperature; // => 1
- */
-export function samplingOptions(given: Partial<SamplingOptions> = {}): SamplingOptions {
-  return readFields<SamplingOptions>(
-    "sampling",
-    {
-      temperature: real(0, Number.POSITIVE_INFINITY, 1),
-      topK: integer(0, Number.MAX_SAFE_INTEGER, 0),
-      topP: SHARE,
-      minP: real(0, 1, 0),
-      repetitionPenalty: POSITIVE,
-      seed: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, 0),
-    },
-    given,
-  );
+/** A token and the natural logarithm of its probability. */
+export interface TokenLogProbability {
+  readonly token: number;
+  readonly logprob: number;
 }
 
 /**
@@ -57,17 +16,18 @@ export function samplingOptions(given: Partial<SamplingOptions> = {}): SamplingO
  * {@link tokenProbabilities}, for which it takes one number of `random`.
  *
  * @param logits   scores of all tokens `(V)`; not changed
- * @param previous tokens of prompt and text so far, for the repetition penalty
+ * @param previous tokens of prompt and text so far
  * @throws {DataError} if a score is NaN, or there is no finite one.
  */
 export function sampleToken(
   logits: Float32Array,
-  previous: Iterable<number>,
+  previous: ArrayLike<number>,
   options: SamplingOptions,
   random: Random,
+  context: SequenceContext = {},
 ): number {
-  if (options.temperature === 0) return argmax(penalized(logits, previous, options.repetitionPenalty));
-  const probabilities = tokenProbabilities(logits, previous, options);
+  if (options.temperature === 0) return argmax(processScores(logits, previous, options, context));
+  const probabilities = tokenProbabilities(logits, previous, options, context);
   let left = random.uniform();
   let last = 0;
   for (let id = 0; id < probabilities.length; id++) {
@@ -82,37 +42,36 @@ export function sampleToken(
 
 /**
  * The probabilities that a token is drawn with, `(V)`, summing to 1. The filters come in the order of Python's
- * `transformers`: repetition penalty, temperature, top-k, top-p, min-p; each sees what the ones before left.
+ * `transformers`: those of {@link processScores}, then temperature, top-k, top-p, min-p, typical, epsilon, eta; each sees what
+ * the ones before left.
  *
  * Computed in float64 from scores with their maximum subtracted, so that any temperature above 0 is safe.
  *
  * @throws {DataError} if a score is NaN, or there is no finite one.
  * @see Repetition penalty: Keskar et al. 2019, §4.1. Top-k: Fan et al. 2018, §5.4. Top-p: Holtzman et al. 2020, §3.1.
- * Min-p: Nguyen et al. 2024, §3.
+ * Min-p: Nguyen et al. 2024, §3. Typical: Meister et al. 2022, §3. Epsilon, eta: Hewitt et al. 2022, §3.
  */
 export function tokenProbabilities(
   logits: Float32Array,
-  previous: Iterable<number>,
+  previous: ArrayLike<number>,
   options: Omit<SamplingOptions, "seed">,
+  context: SequenceContext = {},
 ): Float64Array {
-  const { temperature, topK, topP, minP, repetitionPenalty } = options;
-  const scores = penalized(logits, previous, repetitionPenalty);
+  const { temperature, topK, topP, minP, typicalP, epsilonCutoff, etaCutoff } = options;
+  const scores = processScores(logits, previous, options, context);
   const best = scores[argmax(scores)]!;
-  const floor =
-    topK > 0 && topK < scores.length
-      ? threshold(Float64Array.from(scores), topK, "count")
-      : Number.NEGATIVE_INFINITY;
+  const floor = topK > 0 && topK < scores.length ? kthLargest(scores, topK) : Number.NEGATIVE_INFINITY;
   const weights = new Float64Array(scores.length);
   for (let id = 0; id < scores.length; id++) {
     const score = scores[id]!;
     if (score >= floor) weights[id] = Math.exp((score - best) / temperature);
   }
   if (topP < 1) keepNucleus(weights, topP);
-  let total = 0;
-  for (let id = 0; id < weights.length; id++) {
-    if (weights[id]! < minP) weights[id] = 0; // the best token's weight is 1
-    total += weights[id]!;
-  }
+  if (minP > 0) keepAtLeast(weights, minP); // the best token's weight is 1
+  if (typicalP < 1) keepTypical(weights, typicalP);
+  if (epsilonCutoff > 0) keepAtLeast(weights, epsilonCutoff * sum(weights));
+  if (etaCutoff > 0) keepAtLeast(weights, eta(weights, etaCutoff) * sum(weights));
+  const total = sum(weights);
   for (let id = 0; id < weights.length; id++) weights[id]! /= total;
   return weights;
 }
@@ -125,19 +84,37 @@ export function tokenProbabilities(
  */
 export function logProbability(logits: Float32Array, token: number): number {
   const best = logits[argmax(logits)]!;
-  let total = 0;
-  for (let id = 0; id < logits.length; id++) total += Math.exp(logits[id]! - best);
-  return logits[token]! - best - Math.log(total);
+  return logits[token]! - best - logSumExp(logits, best);
 }
 
-function penalized(logits: Float32Array, previous: Iterable<number>, penalty: number): ArrayLike<number> {
-  if (penalty === 1) return logits;
-  const scores = Float64Array.from(logits);
-  for (const id of new Set(previous)) {
-    const score = scores[id];
-    if (score !== undefined) scores[id] = score < 0 ? score * penalty : score / penalty;
+/**
+ * The likeliest tokens under the model's own scores, best first, of equal ones the lower id: as many as asked for, or all.
+ *
+ * @example
+ * topLogProbabilities(Float32Array.of(0, 1, 0), 1); // => [{ token: 1, logprob: -0.5514 }] ±1e-4
+ */
+export function topLogProbabilities(logits: Float32Array, count: number): TokenLogProbability[] {
+  const best = logits[argmax(logits)]!;
+  const rest = logSumExp(logits, best);
+  const tokens: number[] = []; // sorted; insertion is cheap, as few of many tokens get that far
+  for (let id = 0; id < logits.length; id++) {
+    const score = logits[id]!;
+    if (tokens.length === count && (count === 0 || score <= logits[tokens[count - 1]!]!)) continue;
+    let at = Math.min(tokens.length, count - 1);
+    while (at > 0 && logits[tokens[at - 1]!]! < score) {
+      tokens[at] = tokens[at - 1]!;
+      at--;
+    }
+    tokens[at] = id;
   }
-  return scores;
+  return tokens.map((token) => ({ token, logprob: logits[token]! - best - rest }));
+}
+
+/** Logarithm of the sum of `exp(score − best)`. */
+function logSumExp(logits: Float32Array, best: number): number {
+  let total = 0;
+  for (let id = 0; id < logits.length; id++) total += Math.exp(logits[id]! - best);
+  return Math.log(total);
 }
 
 function argmax(scores: ArrayLike<number>): number {
@@ -164,6 +141,51 @@ function unusable(got: string): DataError {
   });
 }
 
+function sum(weights: Float64Array): number {
+  let total = 0;
+  for (let id = 0; id < weights.length; id++) total += weights[id]!;
+  return total;
+}
+
+/** Sets to zero what is below the floor, but not the largest. */
+function keepAtLeast(weights: Float64Array, floor: number): void {
+  let largest = 0;
+  for (let id = 0; id < weights.length; id++) largest = Math.max(largest, weights[id]!);
+  const least = Math.min(floor, largest);
+  for (let id = 0; id < weights.length; id++) if (weights[id]! < least) weights[id] = 0;
+}
+
+/** Expected surprise of a draw by these weights, in nats. */
+function entropy(weights: Float64Array): number {
+  const total = sum(weights);
+  let mean = 0;
+  for (let id = 0; id < weights.length; id++) {
+    if (weights[id]! > 0) mean += weights[id]! * Math.log(weights[id]!);
+  }
+  return Math.log(total) - mean / total;
+}
+
+function eta(weights: Float64Array, epsilon: number): number {
+  return Math.min(epsilon, Math.sqrt(epsilon) * Math.exp(-entropy(weights)));
+}
+
+/** Sets to zero all but the tokens whose surprise is nearest the entropy and that together hold the share. */
+function keepTypical(weights: Float64Array, share: number): void {
+  const total = sum(weights);
+  const expected = entropy(weights);
+  const closeness = weights.map((weight) =>
+    weight > 0 ? -Math.abs(Math.log(total / weight) - expected) : Number.NEGATIVE_INFINITY,
+  );
+  const kept = closeness.filter((value) => value > Number.NEGATIVE_INFINITY);
+  const measures = weights.filter((weight) => weight > 0);
+  const floor = threshold(kept, measures, share * total);
+  for (let id = 0; id < weights.length; id++) if (closeness[id]! < floor) weights[id] = 0;
+}
+
+function kthLargest(scores: ArrayLike<number>, k: number): number {
+  return threshold(Float64Array.from(scores), new Float64Array(scores.length).fill(1), k);
+}
+
 /** Sets to zero the weights outside the smallest set of the largest ones that holds a share of at least `topP`. */
 function keepNucleus(weights: Float64Array, topP: number): void {
   let total = 0;
@@ -172,7 +194,7 @@ function keepNucleus(weights: Float64Array, topP: number): void {
   // V weights of that size together are within the share left out, so only the larger ones, often few, are looked at.
   const negligible = Math.min((total - wanted) / weights.length, 0.5); // the best token's weight is 1
   const candidates = weights.filter((weight) => weight > negligible);
-  const floor = threshold(candidates, wanted, "value");
+  const floor = threshold(candidates, candidates.slice(), wanted);
   let share = 0;
   for (let id = 0; id < weights.length; id++) {
     if (weights[id]! > floor) share += weights[id]!;
@@ -186,34 +208,32 @@ function keepNucleus(weights: Float64Array, topP: number): void {
 }
 
 /**
- * The largest value such that it and the values above it measure at least `wanted` together, each measuring itself or, to
- * count them, 1; the smallest value if all do not. Quickselect, which leaves the values in another order: the time is
- * linear in their number.
+ * The largest value such that the measures of it and of the values above it reach `wanted`; the smallest value if all do not.
+ * Quickselect, which leaves both arrays in another order: the time is linear in their length.
  */
-function threshold(values: Float64Array, wanted: number, measure: "value" | "count"): number {
-  const counts = measure === "count";
+function threshold(values: Float64Array, measures: Float64Array, wanted: number): number {
   let [low, high, above] = [0, values.length, 0];
   for (;;) {
     const pivot = values[(low + high) >> 1]!;
-    let [at, firstSmaller, larger] = [low, high, 0]; // larger or equal | not yet seen | smaller
-    let numEqual = 0;
+    let [at, firstSmaller, larger, equal] = [low, high, 0, 0]; // larger or equal | not yet seen | smaller
     while (at < firstSmaller) {
       const value = values[at]!;
       if (value < pivot) {
-        values[at] = values[--firstSmaller]!;
-        values[firstSmaller] = value;
+        swap(values, at, --firstSmaller);
+        swap(measures, at, firstSmaller);
         continue;
       }
-      if (value === pivot) numEqual++;
-      else larger += counts ? 1 : value;
+      if (value === pivot) equal += measures[at]!;
+      else larger += measures[at]!;
       at++;
     }
-    const equal = counts ? numEqual : numEqual * pivot;
     if (above + larger >= wanted) {
       // Among the larger ones: the pivot's equals go, so that the range always shrinks.
       let end = low;
       for (let i = low; i < firstSmaller; i++) {
-        if (values[i]! > pivot) values[end++] = values[i]!;
+        if (values[i] === pivot) continue;
+        swap(values, i, end);
+        swap(measures, i, end++);
       }
       high = end;
     } else if (above + larger + equal >= wanted || firstSmaller === high) return pivot;
@@ -222,4 +242,10 @@ function threshold(values: Float64Array, wanted: number, measure: "value" | "cou
       low = firstSmaller;
     }
   }
+}
+
+function swap(values: Float64Array, i: number, j: number): void {
+  const value = values[i]!;
+  values[i] = values[j]!;
+  values[j] = value;
 }
