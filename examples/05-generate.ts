@@ -17,7 +17,7 @@ for await (const event of stream({ decoder, tokenizer, prompt, maxTokens: 40, sa
   if (event.type === "text") words.push(event.text); // or write it out at once
 }
 console.error(prompt + words.join(""));
-console.log(decoder.length > tokenizer.encode(prompt).length); // => true
+console.log(decoder.tokens().length > tokenizer.encode(prompt).length); // => true
 decoder.dispose();
 
 const [likely, unlikely] = await Promise.all(

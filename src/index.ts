@@ -45,14 +45,15 @@ export { type NgramModel, type NgramOptions, trainNgram } from "./eval/ngram.ts"
 export { Scorer, scoredBitsPerByte, scoreTokens, type TokenScores } from "./eval/score.ts";
 export { Decoder, type DecoderOptions } from "./generate/decoder.ts";
 export {
+  type GenerateBatchOptions,
   type GenerateCallbacks,
-  type GenerateEvent,
   type GenerateOptions,
-  type GenerateResult,
   generate,
+  generateBatch,
   stream,
 } from "./generate/generate.ts";
 export { type SamplingOptions, samplingOptions } from "./generate/sampling.ts";
+export type { FinishReason, GenerateEvent, GenerateResult } from "./generate/sequence.ts";
 export { type BertConfig, type BertHeads, bertConfig } from "./models/bert/config.ts";
 export { Bert } from "./models/bert/model.ts";
 export type {

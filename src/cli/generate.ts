@@ -1,7 +1,8 @@
 import { Engine } from "../engine/engine.ts";
 import { Decoder } from "../generate/decoder.ts";
-import { type GenerateResult, generate as generateText } from "../generate/generate.ts";
+import { generate as generateText } from "../generate/generate.ts";
 import { DEFAULT_MAX_TOKENS, planGeneration } from "../generate/generation-plan.ts";
+import type { GenerateResult } from "../generate/sequence.ts";
 import { integer, integers, list, number, text } from "./flag-specs.ts";
 import { loadModelArgument, MODEL_ARGUMENT, publishedStopTokens } from "./model-argument.ts";
 import { defineVerb, type Verb } from "./verb.ts";

@@ -3,7 +3,8 @@ import { hostTensor } from "../core/dtype.ts";
 import { DataError } from "../core/errors.ts";
 import type { Weights } from "../core/weights.ts";
 import type { Engine } from "../engine/engine.ts";
-import { CachedProgram, checkTokens } from "../generate/cached-program.ts";
+import { CachedProgram, checkTokens, ROWS } from "../generate/cached-program.ts";
+import { PIECE_TOKENS } from "../generate/key-value-cache.ts";
 import type { CausalLM } from "../models/contracts.ts";
 import { input } from "../tensor/tensor.ts";
 import { bitsPerByte } from "./bits-per-byte.ts";
@@ -13,7 +14,6 @@ import { bitsPerByte } from "./bits-per-byte.ts";
 /** Most scores `(R, V)` that one run holds at a time; the runtime keeps about two such arrays. */
 const MAX_SCORES = 8 * 2 ** 20;
 const MIN_PIECE = 16;
-const MAX_PIECE = 512;
 
 /** How probable a model finds a text. */
 export interface TokenScores {
@@ -39,15 +39,14 @@ export class Scorer {
 
   constructor(engine: Engine, model: CausalLM, weights: Weights) {
     const { contextLength, vocabularySize } = model.shape;
-    const rows = input("rows", "int32", ["rows"]);
-    const targets = input("targets", "int32", ["rows", 1]);
+    const targets = input("targets", "int32", [ROWS, 1]);
     this.#vocabularySize = vocabularySize;
-    this.#pieceSize = Math.min(MAX_PIECE, Math.max(MIN_PIECE, Math.floor(MAX_SCORES / vocabularySize)));
+    this.#pieceSize = Math.min(PIECE_TOKENS, Math.max(MIN_PIECE, Math.floor(MAX_SCORES / vocabularySize)));
     this.#program = new CachedProgram(engine, model, weights, {
       name: "score",
       capacity: contextLength,
       outputs: (hidden) => {
-        const logits = model.logits(hidden.gatherRows(rows)); // (R, V)
+        const logits = model.logits(hidden); // (R, V)
         return { logprobs: logits.logSoftmax().takeAlongLast(targets) }; // (R, 1)
       },
     });
@@ -87,7 +86,7 @@ export class Scorer {
     signal: AbortSignal | undefined,
   ): Promise<number[]> {
     const found: number[] = [];
-    this.#program.truncate(0);
+    this.#program.cache.truncate(0, 0, "score");
     for (let at = start; at < end; at += this.#pieceSize) {
       signal?.throwIfAborted();
       const piece = Array.from({ length: Math.min(this.#pieceSize, end - at) }, (_, t) => tokens[at + t]!);
@@ -95,8 +94,7 @@ export class Scorer {
       const skipped = Math.max(0, first - 1 - at);
       const rows = piece.map((_, t) => t).slice(Math.min(skipped, piece.length - 1));
       const targets = rows.map((t) => tokens[at + t + 1]!);
-      const { logprobs } = await this.#program.append(piece, {
-        rows: hostTensor("int32", [rows.length], Int32Array.from(rows)),
+      const { logprobs } = await this.#program.append(0, piece, rows, {
         targets: hostTensor("int32", [rows.length, 1], Int32Array.from(targets)),
       });
       if (skipped < piece.length) found.push(...(logprobs!.data as Float32Array));

@@ -7,11 +7,12 @@ import type { Program } from "../engine/program.ts";
 import type { CausalLM } from "../models/contracts.ts";
 import { cachedHeadSize, type LayerCaches } from "../nn/causal-attention.ts";
 import { input, type Tensor } from "../tensor/tensor.ts";
+import { KeyValueCache, PIECE_TOKENS } from "./key-value-cache.ts";
 
-// B batch, always 1 here · T new tokens · M capacity · G key/value heads · D head width · C width
+// B rows in one run · T new tokens of each · G key/value heads · M slots · D head width · C width
 
-/** The dimension of new tokens, known only when the program runs. */
-export const TOKENS = "tokens";
+/** Rows of hidden states that a run yields something for; known only when the program runs. */
+export const ROWS = "rows";
 
 /**
  * Models up to this size take a step of well under a millisecond. Running it on this thread then costs less than handing it
@@ -21,115 +22,124 @@ const SAME_THREAD_BYTES = 32 * 2 ** 20;
 
 export interface CachedProgramOptions {
   readonly name: string;
-  /** Tokens the cache has room for, in [1, the model's context length]. */
+  /** Sequences that it can hold side by side; default 1. */
+  readonly numRows?: number;
+  /** Tokens each sequence has room for, in [1, the model's context length]. */
   readonly capacity: number;
-  /** What the program computes from hidden states `(T, C)`; T is {@link TOKENS}. */
+  /** What the program computes from the hidden states that are asked for, `(rows, C)`. */
   readonly outputs: (hidden: Tensor) => Readonly<Record<string, Tensor>>;
+  /** Memory for outputs of runs that ask for that many hidden states; default: new memory each time. */
+  readonly bound?: (count: number) => Readonly<Record<string, HostTensor>>;
 }
 
+/** What a run takes besides tokens. */
+export type Feeds = Readonly<Record<string, HostTensor>>;
+
 /**
- * A model compiled to read one sequence piece by piece: each piece attends to all before it through a cache of keys and
- * values that is extended in place. One program takes pieces of any length.
+ * A model compiled to read sequences piece by piece: each piece attends to all before it through a cache of keys and
+ * values that is extended in place. One program takes pieces of any length of one row, and one token for each of
+ * several rows, whose lengths may differ.
  *
  * The weights are constants of the program, used where they lie. The runtime keeps a second, packed copy of most matrices:
  * for GPT-2 with 124 M parameters 0.2 GB on top of 0.5, for which a token takes less than half the time.
  */
 export class CachedProgram {
-  readonly capacity: number;
+  readonly cache: KeyValueCache;
   readonly #name: string;
   readonly #vocabularySize: number;
+  readonly #numLayers: number;
   readonly #program: Program;
-  readonly #pieces: Binding;
-  /** For one token at a time, the commonest call: nothing is fed, all is bound. */
-  readonly #single: Binding;
-  readonly #token: HostTensor = integers([1, 1]);
-  readonly #position: HostTensor = integers([1, 1]);
-  readonly #lengths: HostTensor = integers([1]);
+  readonly #bound: (count: number) => Readonly<Record<string, HostTensor>>;
+  /** Memory tied to pieces of each row, and to steps of so many rows. */
+  readonly #bindings = new Map<string, { readonly binding: Binding; numSlots: number }>();
+  /** Of steps: one for each row. */
+  readonly #tokens: Int32Array;
+  readonly #positions: Int32Array;
+  readonly #lengths: Int32Array;
   readonly #totalLength: HostTensor = integers([1]);
   readonly #sameThread: boolean;
-  #length = 0;
   #isBusy = false;
 
   constructor(
     engine: Engine,
     model: CausalLM,
     weights: Weights,
-    { name, capacity, outputs }: CachedProgramOptions,
+    { name, numRows = 1, capacity, outputs, bound = () => ({}) }: CachedProgramOptions,
   ) {
-    const { contextLength, vocabularySize, width } = model.shape;
-    if (!Number.isInteger(capacity) || capacity < 1 || capacity > contextLength) {
-      const expected = `an integer in [1, ${contextLength}], the model's context length`;
-      throw new ConfigError({ where: `${name}.capacity`, expected, got: `${capacity}` });
-    }
-    this.capacity = capacity;
+    const { contextLength, vocabularySize, numLayers } = model.shape;
+    checkInteger(`${name}.capacity`, capacity, contextLength, ", the model's context length");
+    checkInteger(`${name}.rows`, numRows, 1024);
     this.#name = name;
     this.#vocabularySize = vocabularySize;
+    this.#numLayers = numLayers;
+    this.#bound = bound;
     this.#sameThread = byteLength(weights) <= SAME_THREAD_BYTES;
-    const tokens = input("tokens", "int32", [1, TOKENS]);
-    const positions = input("positions", "int32", [1, TOKENS]);
-    const { caches, memory } = newCaches(model, capacity);
-    const step = model.hiddenCached(tokens, positions, caches);
-    const graph: Record<string, Tensor> = { ...outputs(step.hidden.reshape([TOKENS, width])) };
-    step.keys.forEach((tensor, layer) => {
-      graph[newName("keys", layer)] = tensor;
-    });
-    step.values.forEach((tensor, layer) => {
-      graph[newName("values", layer)] = tensor;
-    });
-    this.#program = engine.compile(name, graph, { constants: weights });
-    this.#pieces = this.#program.newBinding();
-    this.#single = this.#program.newBinding();
-    for (const [cache, tensor] of memory) this.bind(cache, tensor);
-    this.bind("lengths", this.#lengths);
-    this.bind("totalLength", this.#totalLength);
-    this.#single.bind("tokens", this.#token);
-    this.#single.bind("positions", this.#position);
+    this.cache = new KeyValueCache(model.shape, numRows, capacity);
+    [this.#tokens, this.#positions, this.#lengths] = [0, 1, 2].map(() => new Int32Array(numRows)) as [
+      Int32Array,
+      Int32Array,
+      Int32Array,
+    ];
+    this.#program = engine.compile(name, describeStep(model, outputs), { constants: weights });
   }
 
-  /** How many tokens are in the cache. */
-  get length(): number {
-    return this.#length;
-  }
-
-  /** Fixes the memory of an input or output. */
-  bind(name: string, tensor: HostTensor): void {
-    for (const binding of [this.#pieces, this.#single]) binding.bind(name, tensor);
-  }
-
-  /** Forgets all tokens from that place on. @throws {ConfigError} if there are not so many. */
-  truncate(length: number): void {
-    if (!Number.isInteger(length) || length < 0 || length > this.#length) {
-      const expected = `an integer in [0, ${this.#length}], the tokens in the cache`;
-      throw new ConfigError({ where: `${this.#name}.truncate`, expected, got: `${length}` });
-    }
-    this.#length = length;
+  /** Most tokens of a row. */
+  get capacity(): number {
+    return this.cache.capacity;
   }
 
   /**
-   * Reads further tokens and yields the outputs that are not bound. When it fails the cache is as before.
+   * Reads a piece of one row, at most {@link PIECE_TOKENS} tokens, and yields the outputs that are not bound, for the hidden
+   * states of its tokens `ask`. When it fails the cache is as before.
    *
-   * @throws {DataError} if there are none, or an id is outside the vocabulary.
+   * @throws {DataError} if there are no tokens, or an id is outside the vocabulary.
    * @throws {ConfigError} if they do not fit into the cache.
    * @throws {EnvironmentError} if the call before has not finished.
    */
   async append(
+    row: number,
     tokens: ArrayLike<number>,
-    feeds: Readonly<Record<string, HostTensor>> = {},
+    ask: readonly number[],
+    feeds: Feeds = {},
   ): Promise<Record<string, HostTensor>> {
-    this.check(tokens);
-    const [start, count] = [this.#length, tokens.length];
-    this.#isBusy = true;
-    try {
-      this.#lengths.data[0] = start + count - 1;
-      this.#totalLength.data[0] = start + count;
-      const outputs = await (count === 1
-        ? this.#runOne(tokens[0]!, start, feeds)
-        : this.#runPiece(tokens, start, feeds));
-      this.#length = start + count;
-      return outputs;
-    } finally {
-      this.#isBusy = false;
+    this.check(row, tokens);
+    const T = tokens.length;
+    if (T > PIECE_TOKENS) {
+      throw new ConfigError({
+        where: this.#name,
+        expected: `pieces of ≤ ${PIECE_TOKENS} tokens`,
+        got: `${T}`,
+      });
     }
+    const start = this.cache.lengthOf(row);
+    return this.#exclusively([row], T, async () => {
+      const binding = this.#bindingOf(row, 1, ask.length);
+      const positions = Int32Array.from({ length: T }, (_, t) => start + t);
+      return this.#program.run(
+        {
+          ...feeds,
+          tokens: integers([1, T], Int32Array.from(tokens)),
+          positions: integers([1, T], positions),
+          ask: integers([ask.length], Int32Array.from(ask)),
+        },
+        binding,
+      );
+    });
+  }
+
+  /** Reads one token for each of the first rows; as {@link append}, asking for all. */
+  async step(tokens: ArrayLike<number>): Promise<Record<string, HostTensor>> {
+    const count = tokens.length;
+    for (let row = 0; row < Math.max(1, count); row++) this.check(row, count === 0 ? [] : [tokens[row]!]);
+    const rows = Array.from({ length: count }, (_, row) => row);
+    return this.#exclusively(rows, 1, async () => {
+      for (const row of rows) {
+        this.#tokens[row] = tokens[row]!;
+        this.#positions[row] = this.cache.lengthOf(row);
+      }
+      const binding = this.#bindingOf("step", count, count);
+      return this.#sameThread ? this.#program.runSync({}, binding) : this.#program.run({}, binding);
+    });
   }
 
   /** Gives native memory back. */
@@ -137,32 +147,19 @@ export class CachedProgram {
     this.#program.dispose();
   }
 
-  #runOne(token: number, position: number, feeds: Readonly<Record<string, HostTensor>>) {
-    this.#token.data[0] = token;
-    this.#position.data[0] = position;
-    return this.#sameThread
-      ? this.#program.runSync(feeds, this.#single)
-      : this.#program.run(feeds, this.#single);
-  }
-
-  #runPiece(tokens: ArrayLike<number>, start: number, feeds: Readonly<Record<string, HostTensor>>) {
-    const shape = [1, tokens.length];
-    const positions = integers(
-      shape,
-      Int32Array.from({ length: tokens.length }, (_, i) => start + i),
-    );
-    const pieces = { tokens: integers(shape, Int32Array.from(tokens)), positions };
-    return this.#program.run({ ...feeds, ...pieces }, this.#pieces);
-  }
-
   /** The checks of {@link append} alone. */
-  check(tokens: ArrayLike<number>): void {
+  check(row: number, tokens: ArrayLike<number>): void {
     checkTokens(this.#name, tokens, this.#vocabularySize);
-    if (this.#length + tokens.length > this.capacity) {
+    if (!Number.isInteger(row) || row < 0 || row >= this.cache.numRows) {
+      const expected = `a row in [0, ${this.cache.numRows})`;
+      throw new ConfigError({ where: this.#name, expected, got: `${row}` });
+    }
+    const length = this.cache.lengthOf(row);
+    if (length + tokens.length > this.capacity) {
       throw new ConfigError({
         where: this.#name,
         expected: `at most ${this.capacity} tokens in the cache`,
-        got: `${this.#length} and ${tokens.length} more`,
+        got: `${length} and ${tokens.length} more`,
         fix: "Use a shorter text, or truncate the cache first.",
       });
     }
@@ -173,6 +170,58 @@ export class CachedProgram {
       got: "a second one",
       fix: "Await the call before, or use a decoder for each sequence.",
     });
+  }
+
+  /** Makes room for `count` tokens in each of the rows, runs, and counts them once they are there. */
+  async #exclusively<T>(rows: readonly number[], count: number, run: () => Promise<T>): Promise<T> {
+    this.#isBusy = true;
+    try {
+      rows.forEach((row, i) => {
+        this.#lengths[i] = this.cache.reserve(row, count) + count - 1;
+      });
+      this.#totalLength.data[0] = Math.max(...this.#lengths.subarray(0, rows.length)) + 1;
+      const outputs = await run();
+      for (const row of rows) this.cache.commit(row, count);
+      return outputs;
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+
+  /**
+   * The memory of a run: a piece of one row, or a step of the first `count` rows. Nothing is fed to a step: all is bound.
+   * Made when first needed, and anew when the cache has moved.
+   */
+  #bindingOf(row: number | "step", count: number, numAsked: number): Binding {
+    const key = row === "step" ? `step ${count}` : `piece ${row}, ${numAsked}`;
+    const known = this.#bindings.get(key);
+    if (known?.numSlots === this.cache.numSlots) return known.binding;
+    const binding = known?.binding ?? this.#program.newBinding();
+    for (let layer = 0; layer < this.#numLayers; layer++) {
+      for (const [kind, name] of ["keys", "values"].entries()) {
+        const plane = this.cache.plane(2 * layer + kind, row === "step" ? 0 : row, count);
+        binding.bind(`${name} ${layer}`, plane);
+        binding.bind(`new ${name} ${layer}`, plane);
+      }
+    }
+    if (!known) {
+      binding.bind("lengths", integers([count], this.#lengths.subarray(0, count)));
+      binding.bind("totalLength", this.#totalLength);
+      for (const [name, tensor] of Object.entries(this.#bound(numAsked))) binding.bind(name, tensor);
+      if (row === "step") {
+        binding.bind("tokens", integers([count, 1], this.#tokens.subarray(0, count)));
+        binding.bind("positions", integers([count, 1], this.#positions.subarray(0, count)));
+        binding.bind(
+          "ask",
+          integers(
+            [count],
+            Int32Array.from({ length: count }, (_, i) => i),
+          ),
+        );
+      }
+    }
+    this.#bindings.set(key, { binding, numSlots: this.cache.numSlots });
+    return binding;
   }
 }
 
@@ -187,28 +236,33 @@ export function checkTokens(where: string, tokens: ArrayLike<number>, vocabulary
   }
 }
 
-function newCaches(model: CausalLM, capacity: number) {
-  const { numLayers, numKeyValueHeads, headSize } = model.shape;
-  const shape = [1, numKeyValueHeads, capacity, cachedHeadSize(headSize)]; // (B, G, M, D)
-  const memory: [string, HostTensor][] = [];
+/** The graph of one run: tokens `(B, T)` and caches in, extended caches and `outputs` out. */
+function describeStep(model: CausalLM, outputs: CachedProgramOptions["outputs"]): Record<string, Tensor> {
+  const { numLayers, numKeyValueHeads, headSize, width } = model.shape;
+  const [tokens, positions] = ["tokens", "positions"].map((name) =>
+    input(name, "int32", ["batch", "tokens"]),
+  ) as [Tensor, Tensor];
+  const cacheShape = ["batch", numKeyValueHeads, "slots", cachedHeadSize(headSize)]; // (B, G, M, D)
   const ofKind = (kind: "keys" | "values") =>
-    Array.from({ length: numLayers }, (_, layer) => {
-      const name = `${kind} ${layer}`;
-      const tensor: HostTensor = { dtype: "float32", shape, data: allocate("float32", numElements(shape)) };
-      memory.push([name, tensor], [newName(kind, layer), tensor]);
-      return input(name, "float32", shape);
-    });
+    Array.from({ length: numLayers }, (_, layer) => input(`${kind} ${layer}`, "float32", cacheShape));
   const caches: LayerCaches = {
     keys: ofKind("keys"),
     values: ofKind("values"),
-    lengths: input("lengths", "int32", [1]),
+    lengths: input("lengths", "int32", ["batch"]),
     totalLength: input("totalLength", "int32", [1]),
   };
-  return { caches, memory };
+  const { hidden, keys, values } = model.hiddenCached(tokens, positions, caches);
+  const asked = hidden.reshape(["batch·tokens", width]).gatherRows(input("ask", "int32", [ROWS])); // (rows, C)
+  return {
+    ...outputs(asked),
+    ...Object.fromEntries(keys.map((tensor, layer) => [`new keys ${layer}`, tensor])),
+    ...Object.fromEntries(values.map((tensor, layer) => [`new values ${layer}`, tensor])),
+  };
 }
 
-function newName(kind: "keys" | "values", layer: number): string {
-  return `new ${kind} ${layer}`;
+function checkInteger(where: string, value: number, most: number, what = ""): void {
+  if (Number.isInteger(value) && value >= 1 && value <= most) return;
+  throw new ConfigError({ where, expected: `an integer in [1, ${most}]${what}`, got: `${value}` });
 }
 
 function integers(shape: readonly number[], data = allocate("int32", numElements(shape))): HostTensor {

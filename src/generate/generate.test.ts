@@ -13,8 +13,9 @@ import { Gpt2 } from "../models/gpt2/model.ts";
 import { loadModel } from "../models/load-model.ts";
 import { input } from "../tensor/tensor.ts";
 import { Decoder } from "./decoder.ts";
-import { type GenerateEvent, type GenerateOptions, generate, stream } from "./generate.ts";
+import { type GenerateOptions, generate, generateBatch, stream } from "./generate.ts";
 import { type SamplingOptions, sampleToken, samplingOptions } from "./sampling.ts";
+import type { GenerateEvent } from "./sequence.ts";
 
 const FIXTURES = new URL("../../test/fixtures/gpt2/", import.meta.url).pathname;
 const engine = new Engine();
@@ -374,5 +375,95 @@ describe("bad input", () => {
     const failure = generate({ decoder, ...options });
     await expect(failure).rejects.toThrow(DataError);
     await expect(failure).rejects.toThrow(message);
+  });
+});
+
+describe("several texts side by side", () => {
+  const { model, weights } = loadModel(`${FIXTURES}prefixed`);
+  const random = new Random(5);
+  const prompts = [3, 9, 1, 14, 9].map((length) => Array.from({ length }, () => random.integer(97)));
+  const options = { maxTokens: 12, logprobs: true, sampling: { temperature: 0.9, topK: 30, seed: 4 } };
+  const single = new Decoder(engine, model, weights);
+  afterAll(() => single.dispose());
+
+  test.each([1, 2, 3, 5, 8])("in %d rows, each is what its prompt gets alone", async (rows) => {
+    const decoder = new Decoder(engine, model, weights, { rows });
+    const found = await generateBatch({ ...options, decoder, prompts });
+    decoder.dispose();
+    for (const [i, [result]] of found.entries()) {
+      const alone = await generate({ ...options, decoder: single, tokens: prompts[i]! });
+      expect(result!.tokens).toEqual(alone.tokens);
+      expect(result!.finishReason).toBe(alone.finishReason);
+      result!.logprobs!.forEach((logprob, t) => {
+        expect(logprob).toBeCloseTo(alone.logprobs![t]!, 4);
+      });
+    }
+  });
+
+  test("texts that end at different times make room for others", async () => {
+    const decoder = new Decoder(engine, model, weights, { rows: 2 });
+    const alone = await Promise.resolve(generate({ ...options, decoder: single, tokens: prompts[0]! }));
+    const stopTokens = [alone.tokens[4]!];
+    const found = await generateBatch({ ...options, decoder, prompts, stopTokens });
+    for (const [i, [result]] of found.entries()) {
+      const expected = await generate({ ...options, decoder: single, tokens: prompts[i]!, stopTokens });
+      expect(result!.tokens).toEqual(expected.tokens);
+    }
+    expect(found[0]![0]).toMatchObject({ finishReason: "stop" });
+    decoder.dispose();
+  });
+
+  test("several samples of a prompt differ, and the first is the single one", async () => {
+    for (const rows of [1, 2, 4]) {
+      const decoder = new Decoder(engine, model, weights, { rows });
+      const told = new Set<string>();
+      const onEvent = (event: GenerateEvent, prompt: number, sample: number) =>
+        told.add(`${event.type} ${prompt} ${sample}`);
+      const found = await generateBatch({
+        ...options,
+        decoder,
+        prompts: prompts.slice(0, 2),
+        numSamples: 4,
+        onEvent,
+      });
+      decoder.dispose();
+      const alone = await generate({ ...options, decoder: single, tokens: prompts[1]! });
+      expect(found[1]![0]!.tokens).toEqual(alone.tokens);
+      expect(new Set(found.flat().map(({ tokens }) => tokens.join())).size).toBe(8);
+      expect(told.size).toBe(8);
+    }
+  });
+
+  test("a prompt takes over what another row has read of the same beginning", async () => {
+    const decoder = new Decoder(engine, model, weights, { rows: 2 });
+    const begin = prompts[3]!;
+    await decoder.prefill(begin, { row: 1 });
+    const tokens = [...begin.slice(0, 11), 5, 6];
+    const result = await generate({ ...options, decoder, tokens, reuseCache: true });
+    const alone = await generate({ ...options, decoder: single, tokens });
+    expect(result.tokens).toEqual(alone.tokens);
+    expect(decoder.tokens(1)).toEqual(begin);
+    decoder.dispose();
+  });
+
+  test("an abort ends all of them", async () => {
+    const decoder = new Decoder(engine, model, weights, { rows: 2 });
+    const abort = new AbortController();
+    const onEvent = () => abort.abort();
+    const found = await generateBatch({ ...options, decoder, prompts, onEvent, signal: abort.signal });
+    expect(found.map(([result]) => result!.finishReason)).toEqual(Array(5).fill("aborted"));
+    expect(found.map(([result]) => result!.tokens.length)).toEqual([1, 0, 0, 0, 0]);
+    decoder.dispose();
+  });
+
+  test.each([0, 1.5, -1])("numSamples %d", async (numSamples) => {
+    const asking = generateBatch({ ...options, decoder: single, prompts, numSamples });
+    await expect(asking).rejects.toThrow(`numSamples: expected an integer ≥ 1, got ${numSamples}.`);
+  });
+
+  test("rows below 1", () => {
+    expect(() => new Decoder(engine, model, weights, { rows: 0 })).toThrow(
+      "decoder.rows: expected an integer in",
+    );
   });
 });

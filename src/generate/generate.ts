@@ -1,11 +1,8 @@
-import { Random } from "../core/random.ts";
+import { ConfigError } from "../core/errors.ts";
 import type { Decoder } from "./decoder.ts";
 import { type GenerationRequest, planGeneration } from "./generation-plan.ts";
-import { logProbability, sampleToken } from "./sampling.ts";
-import { TextWriter } from "./text-writer.ts";
-
-/** The event loop gets its turn at least that often between tokens. */
-const TURN_MS = 4;
+import { runSequences } from "./run-sequences.ts";
+import { type GenerateEvent, type GenerateResult, Sequence } from "./sequence.ts";
 
 /** What to generate, and how: see {@link GenerationRequest} for the rest. */
 export interface GenerateOptions extends Omit<GenerationRequest, "capacity"> {
@@ -29,33 +26,13 @@ export interface GenerateCallbacks {
   readonly onToken?: ((token: number, logprob: number | undefined) => void) | undefined;
 }
 
-/** What {@link stream} yields. */
-export type GenerateEvent =
-  | { readonly type: "token"; readonly token: number; readonly logprob?: number }
-  | { readonly type: "text"; readonly text: string };
-
-/** A finished generation. */
-export interface GenerateResult {
-  /** Without the prompt and without a stop string; "" without a tokenizer. */
-  readonly text: string;
-  /** Tokens generated, without one that ended the text. The last may belong to a stop string. */
-  readonly tokens: readonly number[];
-  /** Natural log-probability of each token under the model's own scores, when asked for. */
-  readonly logprobs?: readonly number[];
-  /** `stop`: a stop token or stop string; `length`: `maxTokens` reached. */
-  readonly finishReason: "stop" | "length" | "aborted";
-  readonly usage: { readonly promptTokens: number; readonly completionTokens: number };
-  readonly timings: GenerateTimings;
-}
-
-/** Where the time went. */
-export interface GenerateTimings {
-  /** Reading the prompt. */
-  readonly prefillMs: number;
-  /** All after it: the first token is drawn at its beginning. */
-  readonly decodeMs: number;
-  /** Steps of the model after the prompt, by time; 0 without one. */
-  readonly tokensPerSecond: number;
+/** Several prompts, and several texts for each. */
+export interface GenerateBatchOptions extends Omit<GenerateOptions, "prompt" | "tokens"> {
+  /** Texts or token ids; they may be of different lengths. */
+  readonly prompts: readonly (string | ArrayLike<number>)[];
+  /** Texts for each prompt; default 1. The first is what a single generation with the same seed gives. */
+  readonly numSamples?: number | undefined;
+  readonly onEvent?: ((event: GenerateEvent, prompt: number, sample: number) => void) | undefined;
 }
 
 /**
@@ -89,85 +66,48 @@ export async function generate(options: GenerateOptions & GenerateCallbacks): Pr
  * }
  */
 export async function* stream(options: GenerateOptions): AsyncGenerator<GenerateEvent, GenerateResult, void> {
-  const { decoder, tokenizer, signal } = options;
+  const { decoder, tokenizer, signal, reuseCache = false, logprobs = false } = options;
   const plan = planGeneration({ ...options, capacity: decoder.capacity });
-  const random = new Random(plan.sampling.seed);
-  const writer = tokenizer && new TextWriter(tokenizer, plan.stop);
-  const tokens: number[] = [];
-  const logprobs: number[] | undefined = options.logprobs ? [] : undefined;
-  const clock = new Clock();
-  let logits = await readPrompt(plan.prompt, options);
-  await clock.endPrefill();
-  let finishReason: GenerateResult["finishReason"] = logits ? "length" : "aborted";
-  while (logits) {
-    const scores: Float32Array = logits.subarray(0, tokenizer?.vocabularySize);
-    const token = sampleToken(scores, decoder.tokens, plan.sampling, random);
-    if (plan.stopTokens.has(token)) {
-      finishReason = "stop";
-      break;
-    }
-    tokens.push(token);
-    logprobs?.push(logProbability(scores, token));
-    yield { type: "token", token, ...(logprobs && { logprob: logprobs.at(-1)! }) };
-    const text = writer?.push(token);
-    if (text) yield { type: "text", text };
-    if (writer?.isStopped) finishReason = "stop";
-    else if (signal?.aborted) finishReason = "aborted";
-    if (finishReason !== "length" || tokens.length === plan.maxTokens) break;
-    logits = await decoder.step(token);
-    await clock.giveTurn();
-  }
-  const rest = writer?.flush();
-  if (rest) yield { type: "text", text: rest };
-  return {
-    text: writer?.text ?? "",
-    tokens,
-    ...(logprobs && { logprobs }),
-    finishReason,
-    usage: { promptTokens: plan.prompt.length, completionTokens: tokens.length },
-    timings: clock.timings(Math.max(0, decoder.length - plan.prompt.length)),
-  };
+  const sequence = new Sequence(plan, { tokenizer, sample: 0, logprobs });
+  for await (const { event } of runSequences(decoder, [sequence], { signal, reuseCache })) yield event;
+  return sequence.result();
 }
 
-/** Scores after the prompt; `undefined` if that was aborted. */
-async function readPrompt(
-  prompt: readonly number[],
-  { decoder, signal, reuseCache }: GenerateOptions,
-): Promise<Float32Array | undefined> {
-  // The last token is always read anew: its scores are wanted.
-  const differs = prompt.findIndex((token, i) => i === prompt.length - 1 || decoder.tokens[i] !== token);
-  decoder.truncate(reuseCache ? differs : 0);
-  try {
-    return await decoder.prefill(prompt.slice(decoder.length), signal);
-  } catch (error) {
-    if (signal?.aborted && error === signal.reason) return undefined;
-    throw error;
+/**
+ * Continues several prompts side by side, as many at once as the decoder has rows. Each text is the one that its prompt
+ * would get alone, up to rounding of scores.
+ *
+ * @returns for each prompt, its texts
+ * @throws as {@link generate}; nothing has been generated then.
+ * @example
+ * const decoder = new Decoder(engine, model, weights, { rows: 4 });
+ * const [[cat], [dog]] = await generateBatch({ decoder, tokenizer, prompts: ["The cat", "A dog and"] });
+ */
+export async function generateBatch(options: GenerateBatchOptions): Promise<GenerateResult[][]> {
+  const {
+    decoder,
+    tokenizer,
+    prompts,
+    numSamples = 1,
+    signal,
+    reuseCache = false,
+    logprobs = false,
+  } = options;
+  if (!Number.isInteger(numSamples) || numSamples < 1) {
+    throw new ConfigError({ where: "numSamples", expected: "an integer ≥ 1", got: `${numSamples}` });
   }
-}
-
-/** Times a generation, and lets the event loop have its turn. */
-class Clock {
-  readonly #started = performance.now();
-  #prefilled = this.#started;
-  #lastTurn = this.#started;
-
-  async endPrefill(): Promise<void> {
-    this.#prefilled = performance.now();
-    await this.#giveTurn();
+  const sequences = prompts.flatMap((prompt) => {
+    const given = typeof prompt === "string" ? { prompt } : { tokens: prompt };
+    const plan = planGeneration({ ...options, ...given, capacity: decoder.capacity });
+    return Array.from(
+      { length: numSamples },
+      (_, sample) => new Sequence(plan, { tokenizer, sample, logprobs }),
+    );
+  });
+  for await (const { index, event } of runSequences(decoder, sequences, { signal, reuseCache })) {
+    options.onEvent?.(event, Math.floor(index / numSamples), index % numSamples);
   }
-
-  async giveTurn(): Promise<void> {
-    if (performance.now() - this.#lastTurn >= TURN_MS) await this.#giveTurn();
-  }
-
-  async #giveTurn(): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve));
-    this.#lastTurn = performance.now();
-  }
-
-  timings(numSteps: number): GenerateTimings {
-    const decodeMs = performance.now() - this.#prefilled;
-    const tokensPerSecond = numSteps > 0 ? (numSteps / decodeMs) * 1e3 : 0;
-    return { prefillMs: this.#prefilled - this.#started, decodeMs, tokensPerSecond };
-  }
+  return prompts.map((_, i) =>
+    sequences.slice(i * numSamples, (i + 1) * numSamples).map((sequence) => sequence.result()),
+  );
 }
