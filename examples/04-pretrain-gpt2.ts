@@ -3,7 +3,7 @@
 //
 // usage: 04-pretrain-gpt2 [directory] [path…]
 
-import { Engine, parseSource, pretrain, readRecipe } from "plinth";
+import { Engine, parseSource, pretrain, readRecipe, showQuality } from "plinth";
 
 const [directory = "runs/example", ...paths] = process.argv.slice(2);
 
@@ -30,12 +30,12 @@ const run = await pretrain({
   samplePrompt: "The ",
   onEvent: (event) => {
     if (event.type === "validation") {
-      console.error(`step ${event.step}: ${event.bitsPerByte.toFixed(3)} bits a byte of text held out`);
+      console.error(`step ${event.step}: ${showQuality(event, 3)} of text held out`);
     }
     if (event.type === "sample") console.error(`${event.prompt}${event.text}`);
   },
 });
 
 console.log(run.reason, run.step); // => finished 150
-console.log(run.best.bitsPerByte < 4); // => true
+console.log(run.best.lossNats < 5.5); // => true
 console.error(`model in ${run.modelDirectory}, report in ${run.reportPath}`);

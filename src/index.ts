@@ -79,3 +79,4 @@ export { findRecipe, type NamedRecipe, RECIPES } from "./recipes/table.ts";
 export { grad, gradients, valueAndGrad } from "./tensor/gradient.ts";
 export { constant, input, parameter, scalar, Tensor } from "./tensor/tensor.ts";
 export type { TrainEvent } from "./train/events.ts";
+export { type MaskedQuality, type Quality, showQuality, type TextQuality } from "./train/quality.ts";

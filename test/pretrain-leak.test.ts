@@ -23,6 +23,7 @@ const { TokenDataset } = await load("data/token-dataset.js");
 const { gpt2Config } = await load("models/gpt2/config.js");
 const { Gpt2 } = await load("models/gpt2/model.js");
 const { trainOptions } = await load("train/options.js");
+const { NextToken } = await load("train/next-token.js");
 const { train } = await load("train/trainer.js");
 const open = (file, tokens) => new TokenDataset(data, [{ file, tokens, sha256: "" }], 2);
 const { Decoder } = await load("generate/decoder.js");
@@ -34,7 +35,7 @@ const last = Number(warmUp) + Number(steps);
 const rss = () => { gc(); gc(); return process.memoryUsage().rss; };
 let [before, after] = [0, 0];
 await train({
-  engine, model, directory, resume: false, title: "leak",
+  engine, objective: new NextToken(model), directory, resume: false, title: "leak",
   train: [{ dataset: open("train.bin", 4000), weight: 1 }],
   heldOut: { datasets: [open("validation.bin", 300)], bytes: 290, endOfTextId: 23 },
   options: trainOptions({

@@ -6,7 +6,7 @@ import { Random } from "../src/core/random.ts";
 import { pretrain } from "../src/recipes/pretrain.ts";
 import { readRecipe } from "../src/recipes/recipe.ts";
 import { findRecipe } from "../src/recipes/table.ts";
-import { engine } from "./tiny-run.ts";
+import { bitsPerByteOf, engine } from "./tiny-run.ts";
 
 const TEXT = join(import.meta.dirname, "../../shared/data/tinyshakespeare/input.txt");
 
@@ -33,7 +33,7 @@ async function learn(path: string, name: string, steps: number): Promise<number>
     recipe: readRecipe({ ...recipe, model, train: { ...train, saveEvery: steps, sampleEvery: steps } }),
     sources: [{ paths: [path], weight: 1, textField: "text" }],
   });
-  return result.best.bitsPerByte;
+  return bitsPerByteOf(result.best);
 }
 
 const whyNot = existsSync(TEXT) ? "" : ` (skipped: ${TEXT} is not on this machine)`;

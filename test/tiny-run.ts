@@ -11,7 +11,9 @@ import { gpt2Config } from "../src/models/gpt2/config.ts";
 import { Gpt2 } from "../src/models/gpt2/model.ts";
 import { CheckpointStore } from "../src/train/checkpoint.ts";
 import type { TrainEvent } from "../src/train/events.ts";
+import { NextToken } from "../src/train/next-token.ts";
 import { type TrainOptions, trainOptions } from "../src/train/options.ts";
+import { isTextQuality, type Quality } from "../src/train/quality.ts";
 import type { TrainRun } from "../src/train/trainer.ts";
 
 /** One for the whole process: engines share their threads anyway. */
@@ -68,7 +70,7 @@ export function tinyRun(directory: string, { options, ...changes }: TinyChanges 
   const [data, textTokens] = [join(directory, "data"), tinyTokens(300, 8)];
   return {
     engine,
-    model: tinyModel(),
+    objective: new NextToken(tinyModel()),
     train: [{ dataset: writeDataset(data, "train.bin", tinyTokens(4000, 7)), weight: 1 }],
     heldOut: {
       datasets: [writeDataset(data, "validation.bin", textTokens)],
@@ -88,6 +90,12 @@ export function tinyRun(directory: string, { options, ...changes }: TinyChanges 
     onEvent: () => {},
     ...changes,
   };
+}
+
+/** Bits per byte of a result that is measured so. */
+export function bitsPerByteOf(quality: Quality): number {
+  if (!isTextQuality(quality)) throw new Error("measured on masked tokens, not in bits per byte");
+  return quality.bitsPerByte;
 }
 
 /** SHA-256 of each tensor of the newest checkpoint, by name: weights and both moments. */

@@ -3,6 +3,7 @@ import { Engine } from "../engine/engine.ts";
 import { pretrain as runPretraining } from "../recipes/pretrain.ts";
 import { applySettings, readRecipe } from "../recipes/recipe.ts";
 import { findRecipe, RECIPES } from "../recipes/table.ts";
+import { showQuality } from "../train/quality.ts";
 import { commandName } from "./command-name.ts";
 import { boolean, integer, list, required, settings, text } from "./flag-specs.ts";
 import { describeMachine, readMachine } from "./machine.ts";
@@ -58,7 +59,7 @@ export const pretrain: Verb = defineVerb({
         : `stopped at step ${step}; go on with --resume\nreport  ${result.reportPath}`;
     out.result(
       summary,
-      `best    ${best.bitsPerByte.toFixed(3)} bits/byte at step ${best.step} (${baseline.label}: ${baseline.bitsPerByte.toFixed(3)})\n${next}`,
+      `best    ${showQuality(best, 3)} at step ${best.step} (${baseline.label}: ${showQuality(baseline, 3)})\n${next}`,
     );
   },
 });

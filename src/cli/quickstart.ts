@@ -7,6 +7,7 @@ import {
   type QuickstartResult,
   quickstart as runQuickstart,
 } from "../recipes/quickstart.ts";
+import { figureOf } from "../train/quality.ts";
 import { acquireRunLock } from "../train/run-lock.ts";
 import { commandName } from "./command-name.ts";
 import { integer, text } from "./flag-specs.ts";
@@ -82,8 +83,8 @@ function summarize({
   return `
 ${shown.join("\n")}
 bits per byte on text it never saw (8 is a uniform guess, lower is better)
-  this model, ${Math.round(seconds)} s of training   ${best.bitsPerByte.toFixed(3)}
-  ${baseline.label}, counted         ${baseline.bitsPerByte.toFixed(3)}
+  this model, ${Math.round(seconds)} s of training   ${figureOf(best, 3).value}
+  ${baseline.label}, counted         ${figureOf(baseline, 3).value}
 
 ${saved}report  ${relative(process.cwd(), reportPath)}
 

@@ -1,6 +1,7 @@
 import type { CorpusManifest } from "../data/corpus.ts";
 import type { Gpt2 } from "../models/gpt2/model.ts";
 import { countParameters } from "../nn/scope.ts";
+import { showQuality } from "../train/quality.ts";
 import type { TableRow } from "../train/report/html.ts";
 import { formatCount, formatDuration, formatSi } from "../train/report/quantities.ts";
 import type { TrainResult } from "../train/trainer.ts";
@@ -56,10 +57,10 @@ tags: [plinth]
 Pretrained from scratch with Plinth, on text found where it was trained. It continues text; it was not taught to
 follow instructions, and what it writes is not to be relied on.
 
-| held-out text | bits per byte |
+| held-out text | |
 |---|---|
-| this model, step ${best.step} | ${best.bitsPerByte.toFixed(3)} |
-| ${baseline.label} | ${baseline.bitsPerByte.toFixed(3)} |
+| this model, step ${best.step} | ${showQuality(best, 3)} |
+| ${baseline.label} | ${showQuality(baseline, 3)} |
 
 Context ${recipe.train.contextLength} tokens. ${step} steps, ${formatSi(totalFlops, "FLOP")}, ${formatDuration(seconds)}.
 

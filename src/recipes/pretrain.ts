@@ -11,6 +11,7 @@ import { gpt2Config } from "../models/gpt2/config.ts";
 import { Gpt2 } from "../models/gpt2/model.ts";
 import { saveModel } from "../models/save-model.ts";
 import type { TrainEvent } from "../train/events.ts";
+import { NextToken } from "../train/next-token.ts";
 import { acquireRunLock } from "../train/run-lock.ts";
 import { type TrainResult, train } from "../train/trainer.ts";
 import { type NgramBaseline, scoreNgram } from "./baseline.ts";
@@ -104,7 +105,8 @@ async function pretrainOn(
   const journal = new Journal(options, manifest, model, baseline);
   try {
     const result = await train({
-      ...{ engine, model, directory, resume, options: recipe.train, ...(signal && { signal }) },
+      ...{ engine, directory, resume, options: recipe.train, ...(signal && { signal }) },
+      objective: new NextToken(model),
       title: describeRun(model),
       train: corpus.train,
       heldOut: {

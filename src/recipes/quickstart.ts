@@ -8,6 +8,7 @@ import { Gpt2 } from "../models/gpt2/model.ts";
 import { initializeParameters } from "../nn/scope.ts";
 import type { TrainEvent } from "../train/events.ts";
 import { GradientProgram } from "../train/gradient-program.ts";
+import { NextToken, nextTokenExamples } from "../train/next-token.ts";
 import { ParameterArena } from "../train/parameter-arena.ts";
 import { findLocalCorpus, type LocalCorpus } from "./local-corpus.ts";
 import { type PretrainResult, pretrain } from "./pretrain.ts";
@@ -111,10 +112,10 @@ async function timeSteps(engine: Engine, recipe: Recipe): Promise<number> {
   for (const [path, { data }] of initializeParameters(model.parameters, random)) {
     (arena.weights().get(path)!.data as Float32Array).set(data as Float32Array);
   }
-  const program = new GradientProgram(engine, model, arena, recipe.train);
+  const program = new GradientProgram(engine, new NextToken(model), arena, recipe.train);
   const ids = () =>
     Int32Array.from({ length: batchSize * contextLength }, () => random.integer(vocabularySize));
-  const batch = { tokens: ids(), targets: ids() };
+  const batch = nextTokenExamples({ tokens: ids(), targets: ids() }, recipe.train);
   try {
     await program.run([batch]);
     const started = performance.now();

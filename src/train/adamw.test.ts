@@ -7,6 +7,7 @@ import { loadModel } from "../models/load-model.ts";
 import { filled, type Parameter, Scope } from "../nn/scope.ts";
 import { AdamW, type AdamWOptions } from "./adamw.ts";
 import { GradientProgram } from "./gradient-program.ts";
+import { NextToken, nextTokenExamples } from "./next-token.ts";
 import { BLOCK_SIZE, ParameterArena } from "./parameter-arena.ts";
 
 const engine = new Engine();
@@ -42,12 +43,12 @@ async function trainGolden(name: string, golden: GoldenTraining, clipNorm: numbe
   for (const [path, { data }] of arena.weights()) data.set(readWeight(weights.get(path)!).data as never);
   const [rows, T] = [golden.batches[0]!.tokens.length, golden.batches[0]!.tokens[0]!.length];
   const shape = { batchSize: rows, contextLength: T, labelSmoothing: 0, accumulation: 1 };
-  const program = new GradientProgram(engine, model, arena, shape);
+  const program = new GradientProgram(engine, new NextToken(model), arena, shape);
   const optimizer = new AdamW(engine, arena, golden);
   const [losses, norms]: [number[], number[]] = [[], []];
   for (const [i, { tokens, targets }] of golden.batches.entries()) {
     const [inputs, labels] = [tokens, targets].map((table) => Int32Array.from(table.flat()));
-    losses.push(await program.run([{ tokens: inputs!, targets: labels! }]));
+    losses.push(await program.run([nextTokenExamples({ tokens: inputs!, targets: labels! }, shape)]));
     const norm = await optimizer.gradientNorm();
     norms.push(norm);
     await optimizer.update(i + 1, golden.learningRate, Math.min(1, (clipNorm ?? Infinity) / norm));

@@ -1,3 +1,5 @@
+import type { Quality } from "./quality.ts";
+
 /** What a training run says as it goes. Displays, `metrics.jsonl` and reports all consume these. */
 export type TrainEvent =
   | StartEvent
@@ -36,16 +38,15 @@ export interface StepEvent {
 }
 
 /** The held-out text was scored. */
-export interface ValidationEvent {
+export type ValidationEvent = Quality & {
   readonly type: "validation";
   readonly step: number;
   readonly lossNats: number;
-  /** Bits per UTF-8 byte of the validation text that was scored. */
-  readonly bitsPerByte: number;
+  /** How many tokens were predicted. */
   readonly numTokens: number;
   /** True when this is the lowest validation loss of the run so far. */
   readonly best: boolean;
-}
+};
 
 /** Text from the weights as they are. */
 export interface SampleEvent {

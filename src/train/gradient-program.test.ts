@@ -8,7 +8,9 @@ import { gpt2Config } from "../models/gpt2/config.ts";
 import { Gpt2 } from "../models/gpt2/model.ts";
 import { initializeParameters } from "../nn/scope.ts";
 import { gradients } from "../tensor/gradient.ts";
-import { batchFeeds, GradientProgram, languageModelLoss, sliceSize } from "./gradient-program.ts";
+import { GradientProgram, sliceSize } from "./gradient-program.ts";
+import { batchFeeds, languageModelLoss } from "./language-model-loss.ts";
+import { NextToken, nextTokenExamples } from "./next-token.ts";
 import { ParameterArena } from "./parameter-arena.ts";
 
 /** Random tokens and targets, the first `ignored` targets of the batch left out. */
@@ -46,15 +48,15 @@ describe("GradientProgram", () => {
         .get(path)!
         .data.set(data as never);
     }
-    const program = new GradientProgram(engine, model, arena, {
+    const program = new GradientProgram(engine, new NextToken(model), arena, {
       ...shape,
       labelSmoothing: 0.1,
       accumulation: 1,
     });
     const batch = randomBatch(2, 512, 3, 400);
     // Twice: the second step must not add to the first.
-    await program.run([randomBatch(2, 512, 4, 0)]);
-    const lossNats = await program.run([batch]);
+    await program.run([nextTokenExamples(randomBatch(2, 512, 4, 0), shape)]);
+    const lossNats = await program.run([nextTokenExamples(batch, shape)]);
     const digest = () => {
       const hash = createHash("sha256");
       for (const parameter of model.parameters) hash.update(arena.view("gradients", parameter).data);
@@ -62,7 +64,7 @@ describe("GradientProgram", () => {
     };
     const once = digest();
     for (let again = 0; again < 3; again++) {
-      expect(await program.run([batch])).toBe(lossNats);
+      expect(await program.run([nextTokenExamples(batch, shape)])).toBe(lossNats);
       expect(digest()).toBe(once);
     }
     program.dispose();
@@ -98,17 +100,25 @@ describe("GradientProgram", () => {
     }
     const parts = [randomBatch(1, 16, 5, 12), randomBatch(1, 16, 6, 0), randomBatch(1, 16, 7, 16)];
     const options = { contextLength: 16, labelSmoothing: 0 };
-    const accumulating = new GradientProgram(engine, model, arena, {
+    const accumulating = new GradientProgram(engine, new NextToken(model), arena, {
       ...options,
       batchSize: 1,
       accumulation: 3,
     });
-    const lossNats = await accumulating.run(parts);
+    const lossNats = await accumulating.run(
+      parts.map((part) => nextTokenExamples(part, { batchSize: 1, contextLength: 16 })),
+    );
     accumulating.dispose();
     const summed = model.parameters.map((parameter) => arena.view("gradients", parameter).data.slice());
     const join = (key: "tokens" | "targets") => Int32Array.from(parts.flatMap((part) => [...part[key]]));
-    const atOnce = new GradientProgram(engine, model, arena, { ...options, batchSize: 3, accumulation: 1 });
-    expect(lossNats).toBeCloseTo(await atOnce.run([{ tokens: join("tokens"), targets: join("targets") }]), 5);
+    const atOnce = new GradientProgram(engine, new NextToken(model), arena, {
+      ...options,
+      batchSize: 3,
+      accumulation: 1,
+    });
+    const batch = { tokens: join("tokens"), targets: join("targets") };
+    const all = nextTokenExamples(batch, { batchSize: 3, contextLength: 16 });
+    expect(lossNats).toBeCloseTo(await atOnce.run([all]), 5);
     atOnce.dispose();
     for (const [i, parameter] of model.parameters.entries()) {
       arena.view("gradients", parameter).data.forEach((value, j) => {

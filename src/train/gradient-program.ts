@@ -1,41 +1,11 @@
-import type { HostTensor } from "../core/dtype.ts";
-import type { Batch } from "../data/batches.ts";
-import { IGNORED_TARGET } from "../data/validation-windows.ts";
+import { type HostTensor, numElements } from "../core/dtype.ts";
 import type { Binding } from "../engine/binding.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Program } from "../engine/program.ts";
-import type { CausalLM } from "../models/contracts.ts";
 import { gradients } from "../tensor/gradient.ts";
 import { input, type Tensor } from "../tensor/tensor.ts";
+import type { BatchShape, Examples, Objective } from "./objective.ts";
 import { type ArenaName, BLOCK_SIZE, type ParameterArena } from "./parameter-arena.ts";
-
-/** Sequences and their tokens, B and T. */
-export interface BatchShape {
-  readonly batchSize: number;
-  readonly contextLength: number;
-}
-
-/** Mean next-token cross-entropy of a batch, in nats, as a graph over inputs `tokens` and `targets`, both `(B, T)`. */
-export function languageModelLoss(
-  model: CausalLM,
-  { batchSize: B, contextLength: T }: BatchShape,
-  labelSmoothing = 0,
-): Tensor {
-  const tokens = input("tokens", "int32", [B, T]);
-  const targets = input("targets", "int32", [B, T]);
-  const logits = model.logits(model.hidden(tokens)).reshape([B * T, model.shape.vocabularySize]);
-  return logits.crossEntropy(targets.reshape([B * T]), { ignoredLabel: IGNORED_TARGET, labelSmoothing });
-}
-
-/** Feeds of one batch for {@link languageModelLoss}. */
-export function batchFeeds(batch: Batch, shape: BatchShape): Record<"tokens" | "targets", HostTensor> {
-  const ids = (data: Int32Array): HostTensor => ({
-    dtype: "int32",
-    shape: [shape.batchSize, shape.contextLength],
-    data,
-  });
-  return { tokens: ids(batch.tokens), targets: ids(batch.targets) };
-}
 
 /** Size up to which the widest activation of a slice, with two more beside it, stays in a common last-level cache. */
 const SLICE_BYTES = 8 * 2 ** 20;
@@ -44,8 +14,11 @@ const SLICE_BYTES = 8 * 2 ** 20;
 const WIDEST = 4;
 
 /** How many of a batch's sequences to handle at once: the most that divide the batch and stay in the cache. */
-export function sliceSize(model: CausalLM, { batchSize, contextLength }: BatchShape): number {
-  const bytesPerSequence = contextLength * WIDEST * model.shape.width * Float32Array.BYTES_PER_ELEMENT;
+export function sliceSize(
+  { shape }: { readonly shape: { readonly width: number } },
+  { batchSize, contextLength }: BatchShape,
+): number {
+  const bytesPerSequence = contextLength * WIDEST * shape.width * Float32Array.BYTES_PER_ELEMENT;
   const most = Math.max(1, Math.floor(SLICE_BYTES / bytesPerSequence));
   const divisors = Array.from({ length: batchSize }, (_, i) => i + 1).filter((n) => batchSize % n === 0);
   return divisors.findLast((n) => n <= most) ?? 1;
@@ -55,11 +28,12 @@ export function sliceSize(model: CausalLM, { batchSize, contextLength }: BatchSh
  * Loss and gradients of batches, with weights read from and gradients written into an arena.
  *
  * A batch goes through in slices of a few sequences whose gradients add up: most of a step's time besides matrix products is
- * waiting for memory, and a slice's activations stay in the cache. Each slice counts by its share of the
- * targets, so the result is the gradient of the mean over all of them.
+ * waiting for memory, and a slice's activations stay in the cache. Each loss of a slice counts by the slice's share of
+ * its targets, so the result is the gradient of the mean over all of them.
  */
 export class GradientProgram {
-  readonly #slice: BatchShape;
+  readonly #sliceSize: number;
+  readonly #losses: readonly string[];
   readonly #step: Program;
   readonly #first: Binding;
   readonly #next: Binding | undefined;
@@ -68,21 +42,25 @@ export class GradientProgram {
 
   constructor(
     engine: Engine,
-    model: CausalLM,
+    objective: Objective,
     arena: ParameterArena,
     options: BatchShape & { readonly labelSmoothing: number; readonly accumulation: number },
   ) {
-    this.#slice = { ...options, batchSize: sliceSize(model, options) };
-    const share = input("share", "float32", []);
-    const loss = languageModelLoss(model, this.#slice, options.labelSmoothing).mul(share);
-    const wrt = model.parameters.map(({ tensor }) => tensor);
+    this.#sliceSize = sliceSize(objective, options);
+    const { contextLength, labelSmoothing } = options;
+    const losses = objective.losses({ batchSize: this.#sliceSize, contextLength }, labelSmoothing);
+    this.#losses = Object.keys(losses);
+    const loss = Object.entries(losses)
+      .map(([name, mean]) => mean.mul(input(shareName(name), "float32", [])))
+      .reduce((sum, part) => sum.add(part));
+    const wrt = objective.parameters.map(({ tensor }) => tensor);
     const outputs: Record<string, Tensor> = { loss };
     gradients(loss, wrt).forEach((gradient, i) => {
-      outputs[gradientName(model.parameters[i]!.path)] = gradient;
+      outputs[gradientName(objective.parameters[i]!.path)] = gradient;
     });
     this.#step = engine.compile("training step", outputs);
     this.#first = this.#bind(arena, "gradients");
-    if (options.accumulation * options.batchSize === this.#slice.batchSize) return;
+    if (options.accumulation * options.batchSize === this.#sliceSize) return;
     this.#next = this.#bind(arena, "newGradients");
     const block = (name: string) => input(name, "float32", [BLOCK_SIZE]);
     this.#add = engine.compile("accumulate", { sum: block("gradients").add(block("newGradients")) });
@@ -95,20 +73,19 @@ export class GradientProgram {
     });
   }
 
-  /** Mean loss over all targets of the batches, in nats; its gradients are in the arena afterwards. */
-  async run(batches: readonly Batch[]): Promise<number> {
-    const slices = batches.flatMap((batch) => cutBatch(batch, this.#slice));
-    const counts = slices.map(({ targets }) =>
-      targets.reduce((n, id) => n + Number(id !== IGNORED_TARGET), 0),
-    );
-    const total = Math.max(
-      1,
-      counts.reduce((a, b) => a + b, 0),
+  /** Sum of the losses, each the mean over all its targets in the batches, in nats; its gradients are in the arena afterwards. */
+  async run(batches: readonly Examples[]): Promise<number> {
+    const slices = batches.flatMap((batch) => cutExamples(batch, this.#sliceSize));
+    const totals = new Map(
+      this.#losses.map((name) => [name, slices.reduce((sum, slice) => sum + slice.numTargets[name]!, 0)]),
     );
     let lossNats = 0;
-    for (const [i, slice] of slices.entries()) {
-      const share = { dtype: "float32", shape: [], data: Float32Array.of(counts[i]! / total) } as const;
-      const feeds = { ...batchFeeds(slice, this.#slice), share };
+    for (const [i, { inputs, numTargets }] of slices.entries()) {
+      const feeds: Record<string, HostTensor> = { ...inputs };
+      for (const [name, total] of totals) {
+        const share = Float32Array.of(numTargets[name]! / Math.max(1, total));
+        feeds[shareName(name)] = { dtype: "float32", shape: [], data: share };
+      }
       const { loss } = await this.#step.run(feeds, i === 0 ? this.#first : this.#next);
       if (i > 0) for (const binding of this.#additions) this.#add!.runSync({}, binding);
       lossNats += loss!.data[0] as number;
@@ -132,12 +109,39 @@ export class GradientProgram {
   }
 }
 
-function cutBatch({ tokens, targets }: Batch, { batchSize, contextLength }: BatchShape): Batch[] {
-  const size = batchSize * contextLength;
-  return Array.from({ length: tokens.length / size }, (_, i) => ({
-    tokens: tokens.slice(i * size, (i + 1) * size),
-    targets: targets.slice(i * size, (i + 1) * size),
-  }));
+/** Some sequences of a batch, and how many targets all of them together have for each loss. */
+interface Slice {
+  readonly inputs: Readonly<Record<string, HostTensor>>;
+  readonly numTargets: Readonly<Record<string, number>>;
+}
+
+function cutExamples({ inputs, numTargets }: Examples, size: number): Slice[] {
+  const numSequences = Object.values(inputs)[0]!.shape[0]!;
+  return Array.from({ length: numSequences / size }, (_, i) => {
+    const count = (counts: ArrayLike<number>) =>
+      Array.from({ length: size }, (_, row) => counts[i * size + row]!).reduce((sum, n) => sum + n, 0);
+    return {
+      inputs: mapValues(inputs, (tensor) => cutRows(tensor, i * size, size)),
+      numTargets: mapValues(numTargets, count),
+    };
+  });
+}
+
+function cutRows({ dtype, shape, data }: HostTensor, first: number, count: number): HostTensor {
+  const rowSize = numElements(shape.slice(1));
+  return {
+    dtype,
+    shape: [count, ...shape.slice(1)],
+    data: data.slice(first * rowSize, (first + count) * rowSize),
+  };
+}
+
+function mapValues<A, B>(record: Readonly<Record<string, A>>, map: (value: A) => B): Record<string, B> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));
+}
+
+function shareName(loss: string): string {
+  return `share of ${loss}`;
 }
 
 function gradientName(path: string): string {

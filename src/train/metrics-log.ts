@@ -29,7 +29,7 @@ const FIELDS: Readonly<Record<TrainEvent["type"], Readonly<Record<string, FieldK
     tokensPerSecond: "number",
     gflopPerSecond: "number",
   },
-  validation: { lossNats: "number", bitsPerByte: "number", numTokens: "number", best: "boolean" },
+  validation: { lossNats: "number", numTokens: "number", best: "boolean" },
   sample: { prompt: "string", text: "string" },
   checkpoint: { path: "string", saveMs: "number" },
   skip: { reason: "string", count: "number" },
@@ -157,12 +157,20 @@ function parseLine(line: string, where: string): TimedEvent {
   if (!Object.hasOwn(FIELDS, String(entry.type)) || fields === undefined) {
     throw damaged(where, `a type among ${Object.keys(FIELDS).join(", ")}`, String(entry.type));
   }
-  for (const [key, kind] of Object.entries({ ...fields, step: "number", time: "string" })) {
+  const quality = entry.type === "validation" ? qualityFields(entry) : {};
+  for (const [key, kind] of Object.entries({ ...fields, ...quality, step: "number", time: "string" })) {
     const value = kind === "number" ? (NON_FINITE.get(entry[key]) ?? entry[key]) : entry[key];
     if (typeof value !== kind) throw damaged(where, `${key} to be a ${kind}`, String(JSON.stringify(value)));
     entry[key] = value;
   }
   return entry as unknown as TimedEvent;
+}
+
+/** The fields of the kind of quality that an entry has. */
+function qualityFields(entry: object): Readonly<Record<string, FieldKind>> {
+  if (!("maskedAccuracy" in entry)) return { bitsPerByte: "number" };
+  const pairs = "nextSentenceAccuracy" in entry ? { nextSentenceAccuracy: "number" as const } : {};
+  return { maskedAccuracy: "number", standardError: "number", ...pairs };
 }
 
 function damaged(where: string, expected: string, got: string): FormatError {

@@ -1,17 +1,15 @@
 import type { TimedEvent } from "./metrics-log.ts";
+import { type Quality, showQuality } from "./quality.ts";
 import { escapeHtml, renderTable, type TableRow } from "./report/html.ts";
 import { renderPage } from "./report/page.ts";
 import { formatCount } from "./report/quantities.ts";
-import { renderLossChart, renderMultiples } from "./report/run-charts.ts";
+import { renderAccuracyChart, renderLossChart, renderMultiples } from "./report/run-charts.ts";
 import { renderSamples } from "./report/run-samples.ts";
 import { findType, type RunSummary, summarizeRun } from "./report/run-summary.ts";
 import { renderTiles } from "./report/run-tiles.ts";
 
 /** A simple model's score on the same validation text, to compare with. */
-export interface Baseline {
-  readonly label: string;
-  readonly bitsPerByte: number;
-}
+export type Baseline = Quality & { readonly label: string };
 
 /** What goes into a run's report. */
 export interface RunReport {
@@ -41,7 +39,9 @@ export function renderReport(report: RunReport): string {
   const sections = [
     renderHeader(report, summary),
     renderTiles(summary, report.baselines),
-    `<h2>Loss</h2>\n${renderLossChart(summary, report.baselines)}\n${renderMultiples(summary)}`,
+    `<h2>Loss</h2>\n${renderLossChart(summary, report.baselines)}`,
+    renderAccuracyChart(summary, report.baselines),
+    renderMultiples(summary),
     renderSamples(findType(report.events, "sample")),
     renderIncidents(report.events),
     renderFacts(report, summary),
@@ -91,14 +91,11 @@ function renderFacts({ config, corpus, events, baselines }: RunReport, summary: 
     }),
   );
   const scores = baselines.map(
-    ({ label, bitsPerByte }): TableRow => ({
-      label,
-      value: `${bitsPerByte.toFixed(4)} bits/byte`,
-    }),
+    (baseline): TableRow => ({ label: baseline.label, value: showQuality(baseline, 4) }),
   );
   const { best } = summary;
   if (best && scores.length > 0) {
-    scores.push({ label: "this model", value: `${best.bitsPerByte.toFixed(4)} bits/byte` });
+    scores.push({ label: "this model", value: showQuality(best, 4) });
   }
   const checkpoint = findType(events, "checkpoint").at(-1);
   const saved = checkpoint

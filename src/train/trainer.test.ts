@@ -19,6 +19,7 @@ import { SafetensorsFile } from "../hub/safetensors.ts";
 import { initializeParameters } from "../nn/scope.ts";
 import { CheckpointStore } from "./checkpoint.ts";
 import type { TrainEvent } from "./events.ts";
+import { NextToken } from "./next-token.ts";
 import { type TrainResult, train } from "./trainer.ts";
 
 let root = "";
@@ -430,7 +431,10 @@ describe("bad input", () => {
     await expect(trainTiny("a", { options: longer })).rejects.toThrow(
       "train.contextLength: expected at most the model's 16, got 17",
     );
-    const run = trainTiny("b", { options: { contextLength: 5000 }, model: tinyModel(5000) });
+    const run = trainTiny("b", {
+      options: { contextLength: 5000 },
+      objective: new NextToken(tinyModel(5000)),
+    });
     await expect(run).rejects.toThrow(ConfigError);
     await expect(run).rejects.toThrow("contextLength: expected at most 3999");
     expect(readdirSync(root).filter((name) => readdirSync(join(root, name)).includes("checkpoints"))).toEqual(

@@ -4,20 +4,18 @@ import { ConfigError, EnvironmentError, ShapeError } from "../core/errors.ts";
 import { Random } from "../core/random.ts";
 import { sameShape, showShape } from "../core/shape.ts";
 import { type HostWeights, isQuantized, type Weights } from "../core/weights.ts";
-import { type BatchCursor, BatchSampler } from "../data/batches.ts";
 import type { WeightedDataset } from "../data/corpus.ts";
 import type { Engine } from "../engine/engine.ts";
 import { readStored } from "../engine/stored-tensor.ts";
-import type { CausalLM } from "../models/contracts.ts";
 import { countParameters, initializeParameters } from "../nn/scope.ts";
 import { AdamW } from "./adamw.ts";
 import { CheckpointStore, type LoadedCheckpoint } from "./checkpoint.ts";
 import type { TrainEvent } from "./events.ts";
-import { trainingFlops } from "./flops.ts";
 import { GradientProgram } from "./gradient-program.ts";
+import type { ExampleStream, HeldOut, Measure, Objective } from "./objective.ts";
 import { learningRateAt, type TrainOptions } from "./options.ts";
 import { ParameterArena } from "./parameter-arena.ts";
-import { type HeldOut, Validation } from "./validation.ts";
+import type { Quality } from "./quality.ts";
 
 /** What identifies a run: a checkpoint of another configuration, tokenizer or data is not continued. */
 export interface RunIdentity {
@@ -29,7 +27,7 @@ export interface RunIdentity {
 /** A training run: what is trained, on what, how, where, and who is told. */
 export interface TrainRun {
   readonly engine: Engine;
-  readonly model: CausalLM;
+  readonly objective: Objective;
   /** Where to start; default: fresh values by the model's own initialisation. */
   readonly initialWeights?: Weights;
   readonly train: readonly WeightedDataset[];
@@ -48,13 +46,16 @@ export interface TrainRun {
   readonly signal?: AbortSignal;
 }
 
+/** The lowest validation loss of a run, and how good the model was then. */
+export type BestResult = Quality & { readonly step: number; readonly lossNats: number };
+
 /** How a run ended. */
 export interface TrainResult {
   readonly reason: "finished" | "stopped";
   readonly step: number;
   /** Weights with the lowest validation loss, by parameter path. */
   readonly bestWeights: HostWeights;
-  readonly best: { readonly step: number; readonly lossNats: number; readonly bitsPerByte: number };
+  readonly best: BestResult;
   readonly seconds: number;
   readonly totalFlops: number;
 }
@@ -62,8 +63,8 @@ export interface TrainResult {
 /** Everything that changes in a run, besides weights and moments. */
 interface Progress {
   step: number;
-  sampler: BatchCursor;
-  best: { step: number; lossNats: number; bitsPerByte: number } | null;
+  sampler: unknown;
+  best: BestResult | null;
   skipped: number;
   /** How many of the last steps were skipped one after the other. */
   skipsInRow: number;
@@ -71,7 +72,7 @@ interface Progress {
 }
 
 /**
- * Trains a language model: batches in seeded order, AdamW, validation, checkpoints. A run that was cut off anywhere and
+ * Trains a model for its objective: examples in seeded order, AdamW, validation, checkpoints. A run that was cut off anywhere and
  * resumed ends with the same bits as one that was not.
  *
  * @throws {ConfigError} if there is nothing to resume, it is of another configuration, tokenizer or data, or the directory
@@ -91,10 +92,10 @@ export async function train(run: TrainRun): Promise<TrainResult> {
 class Trainer {
   readonly #run: TrainRun;
   readonly #arena: ParameterArena;
-  readonly #sampler: BatchSampler;
+  readonly #examples: ExampleStream;
   readonly #gradients: GradientProgram;
   readonly #optimizer: AdamW;
-  readonly #validation: Validation;
+  readonly #validation: Measure;
   readonly #checkpoints: CheckpointStore;
   readonly #best: CheckpointStore;
   readonly #flopsPerStep: number;
@@ -102,12 +103,12 @@ class Trainer {
   readonly #progress: Progress;
 
   constructor(run: TrainRun) {
-    const { engine, model, options } = run;
+    const { engine, objective, options } = run;
     const { batchSize, contextLength, accumulation, seed } = options;
-    if (contextLength > model.shape.contextLength) {
+    if (contextLength > objective.shape.contextLength) {
       throw new ConfigError({
         where: "train.contextLength",
-        expected: `at most the model's ${model.shape.contextLength}`,
+        expected: `at most the model's ${objective.shape.contextLength}`,
         got: `${contextLength}`,
       });
     }
@@ -117,14 +118,14 @@ class Trainer {
       run.onEvent({ type: "notice", step: this.#progress?.step ?? 0, message });
     this.#checkpoints = new CheckpointStore(join(run.directory, "checkpoints"), { notice });
     this.#best = new CheckpointStore(join(run.directory, "best"), { keep: 1, notice });
-    this.#sampler = new BatchSampler({ datasets: run.train, batchSize, contextLength, seed });
-    this.#arena = new ParameterArena(model.parameters);
+    this.#examples = objective.stream({ datasets: run.train, batchSize, contextLength, seed });
+    this.#arena = new ParameterArena(objective.parameters);
     this.#tokensPerStep = batchSize * contextLength * accumulation;
-    this.#flopsPerStep = trainingFlops(model, contextLength, this.#tokensPerStep);
+    this.#flopsPerStep = objective.trainingFlops(options) * accumulation;
     this.#progress = run.resume ? this.#restore() : this.#begin();
-    this.#gradients = new GradientProgram(engine, model, this.#arena, options);
+    this.#gradients = new GradientProgram(engine, objective, this.#arena, options);
     this.#optimizer = new AdamW(engine, this.#arena, options);
-    this.#validation = new Validation(engine, model, this.#arena, options, run.heldOut);
+    this.#validation = objective.measure(engine, this.#arena, options, run.heldOut);
   }
 
   dispose(): void {
@@ -134,14 +135,14 @@ class Trainer {
   }
 
   async run(): Promise<TrainResult> {
-    const { options, signal, onEvent, title, model } = this.#run;
+    const { options, signal, onEvent, title, objective } = this.#run;
     const progress = this.#progress;
     onEvent({
       type: "start",
       title,
       step: progress.step,
       totalSteps: options.steps,
-      numParameters: countParameters(model.parameters),
+      numParameters: countParameters(objective.parameters),
       tokensPerStep: this.#tokensPerStep,
       flopsPerStep: this.#flopsPerStep,
     });
@@ -166,7 +167,7 @@ class Trainer {
     const { options, onEvent } = this.#run;
     const progress = this.#progress;
     const started = performance.now();
-    const batches = Array.from({ length: options.accumulation }, () => this.#sampler.next());
+    const batches = Array.from({ length: options.accumulation }, () => this.#examples.next());
     const lossNats = await this.#gradients.run(batches);
     const gradientNorm = await this.#optimizer.gradientNorm();
     const learningRate = learningRateAt(progress.step, options);
@@ -220,7 +221,8 @@ class Trainer {
     const { step, best } = this.#progress;
     const isBest = best === null || result.lossNats < best.lossNats;
     if (isBest) {
-      this.#progress.best = { step, lossNats: result.lossNats, bitsPerByte: result.bitsPerByte };
+      const { numTokens, ...quality } = result;
+      this.#progress.best = { step, ...quality };
       this.#best.save({ step, tensors: this.#arena.weights(), state: { ...this.#run.identity } });
     }
     this.#run.onEvent({ type: "validation", step, ...result, best: isBest });
@@ -234,7 +236,7 @@ class Trainer {
 
   #save(): void {
     const { step } = this.#progress;
-    const state = { ...this.#progress, sampler: this.#sampler.state(), identity: this.#run.identity };
+    const state = { ...this.#progress, sampler: this.#examples.state(), identity: this.#run.identity };
     const { path, saveMs } = this.#checkpoints.save({
       step,
       tensors: this.#arena.lasting(),
@@ -244,7 +246,7 @@ class Trainer {
   }
 
   #begin(): Progress {
-    const { model, options, initialWeights } = this.#run;
+    const { objective, options, initialWeights } = this.#run;
     const existing = this.#checkpoints.list().at(-1);
     if (existing) {
       throw new ConfigError({
@@ -255,7 +257,7 @@ class Trainer {
       });
     }
     const fresh = new Random(options.seed).fork("weights");
-    const values = initialWeights ?? initializeParameters(model.parameters, fresh);
+    const values = initialWeights ?? initializeParameters(objective.parameters, fresh);
     for (const [path, target] of this.#arena.weights()) {
       const value = values.get(path);
       if (
@@ -276,7 +278,7 @@ class Trainer {
       }
       (target.data as Float32Array).set(readStored(value).data as Float32Array);
     }
-    const sampler = this.#sampler.state();
+    const sampler = this.#examples.state();
     return { step: 0, sampler, best: null, skipped: 0, skipsInRow: 0, seconds: 0 };
   }
 
@@ -296,7 +298,7 @@ class Trainer {
       for (const [name, { data }] of this.#arena.lasting()) {
         checkpoint.readInto(name, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
       }
-      this.#sampler.restore(progress.sampler);
+      this.#examples.restore(progress.sampler);
       return progress;
     } finally {
       checkpoint.close();

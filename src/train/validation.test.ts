@@ -15,8 +15,9 @@ import { Random } from "../core/random.ts";
 import { interpret, toNdArray } from "../engine/interpreter.ts";
 import { initializeParameters } from "../nn/scope.ts";
 import { input } from "../tensor/tensor.ts";
+import type { HeldOut } from "./objective.ts";
 import { ParameterArena } from "./parameter-arena.ts";
-import { type HeldOut, Validation, type ValidationResult } from "./validation.ts";
+import { Validation } from "./validation.ts";
 
 // B batch · T context length · V vocabulary
 
@@ -45,7 +46,7 @@ async function validate(
   texts: readonly (readonly number[])[],
   bytes: number,
   rows = B,
-): Promise<ValidationResult> {
+): ReturnType<Validation["run"]> {
   const datasets = texts.map((tokens, i) => writeDataset(directory, `${i}.bin`, tokens));
   const heldOut: HeldOut = { datasets, bytes, endOfTextId: TINY_END_OF_TEXT };
   const validation = new Validation(engine, model, arena, { batchSize: rows, contextLength: T }, heldOut);

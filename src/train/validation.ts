@@ -1,30 +1,17 @@
 import { DataError, EnvironmentError } from "../core/errors.ts";
-import type { TokenDataset } from "../data/token-dataset.ts";
 import { validationWindows } from "../data/validation-windows.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Program } from "../engine/program.ts";
 import { bitsPerByte } from "../eval/bits-per-byte.ts";
 import type { CausalLM } from "../models/contracts.ts";
-import { type BatchShape, batchFeeds, languageModelLoss, sliceSize } from "./gradient-program.ts";
+import { sliceSize } from "./gradient-program.ts";
+import { batchFeeds, languageModelLoss } from "./language-model-loss.ts";
+import type { BatchShape, HeldOut, Measure, ValidationResult } from "./objective.ts";
 import type { ParameterArena } from "./parameter-arena.ts";
-
-/** Text held out: its tokens, and how many UTF-8 bytes they stand for. */
-export interface HeldOut {
-  readonly datasets: readonly TokenDataset[];
-  readonly bytes: number;
-  /** The document separator: not text, so not scored. */
-  readonly endOfTextId: number;
-}
-
-/** How well the held-out text is predicted. */
-export interface ValidationResult {
-  readonly lossNats: number;
-  readonly bitsPerByte: number;
-  readonly numTokens: number;
-}
+import type { TextQuality } from "./quality.ts";
 
 /** Scores the whole of the held-out text: every token once, each with at least half a window before it. */
-export class Validation {
+export class Validation implements Measure {
   readonly #program: Program;
   readonly #shape: BatchShape;
   readonly #heldOut: HeldOut;
@@ -42,7 +29,7 @@ export class Validation {
    * @throws {DataError} if a dataset has fewer than two tokens, or nothing but separators.
    * @throws {EnvironmentError} if the loss is not finite.
    */
-  async run(): Promise<ValidationResult> {
+  async run(): Promise<ValidationResult & TextQuality> {
     const { batchSize, contextLength } = this.#shape;
     const { endOfTextId, datasets, bytes } = this.#heldOut;
     let nats = 0;

@@ -1,3 +1,4 @@
+import { figureOf } from "../../train/quality.ts";
 import { formatCount, formatDuration, formatSmall } from "../../train/report/quantities.ts";
 import { cutColumns, makeVisible, takeColumns } from "./columns.ts";
 import { drawCurve } from "./curve.ts";
@@ -106,15 +107,16 @@ function lossText(lossNats: number | undefined, smoothedNats: number): string {
 
 function validationSegments(validation: RunState["best"], best: RunState["best"]): Segment[] {
   if (!validation) return [];
+  const figure = figureOf(validation, 4);
   const line: Segment[] = [
     { text: "validation ", tone: "label" },
     { text: validation.lossNats.toFixed(4), tone: "validation" },
     { text: " nats  ", tone: "label" },
-    { text: validation.bitsPerByte.toFixed(4), tone: "validation" },
-    { text: " bits/byte  ", tone: "label" },
+    { text: figure.value, tone: "validation" },
+    { text: ` ${figure.unit}  `, tone: "label" },
   ];
   if (validation === best) return [...line, { text: "★ best", tone: "good" }];
-  return best ? [...line, { text: `★ ${best.bitsPerByte.toFixed(4)}`, tone: "label" }] : line;
+  return best ? [...line, { text: `★ ${figureOf(best, 4).value}`, tone: "label" }] : line;
 }
 
 function pad(segments: readonly Segment[], width: number): Segment[] {

@@ -1,4 +1,5 @@
 import type { StepEvent, TrainEvent } from "../../train/events.ts";
+import { showQuality } from "../../train/quality.ts";
 import { formatCount, formatDuration, formatSi, formatSmall } from "../../train/report/quantities.ts";
 import type { Display } from "../display.ts";
 import { makeVisible } from "./columns.ts";
@@ -64,7 +65,7 @@ export function eventLine(event: Exclude<TrainEvent, StepEvent>, state: RunState
     }
     case "validation": {
       const best = event.best ? "  best" : "";
-      const loss = `${event.lossNats.toFixed(4)} nats  ${event.bitsPerByte.toFixed(4)} bits/byte`;
+      const loss = `${event.lossNats.toFixed(4)} nats  ${showQuality(event, 4)}`;
       return `validation at step ${formatCount(event.step)}  ${loss}${best}`;
     }
     case "sample":
@@ -76,7 +77,7 @@ export function eventLine(event: Exclude<TrainEvent, StepEvent>, state: RunState
     case "notice":
       return makeVisible(event.message);
     case "end": {
-      const best = state.best ? `  best ${state.best.bitsPerByte.toFixed(4)} bits/byte` : "";
+      const best = state.best ? `  best ${showQuality(state.best, 4)}` : "";
       const cost = `${formatDuration(event.seconds)}  ${formatSi(event.totalFlops, "FLOP")}`;
       return `${event.reason} at step ${formatCount(event.step)}  ${cost}${best}`;
     }

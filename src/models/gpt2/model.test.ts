@@ -6,7 +6,7 @@ import { Engine } from "../../engine/engine.ts";
 import { readWeights } from "../../engine/stored-tensor.ts";
 import { gradients } from "../../tensor/gradient.ts";
 import { input } from "../../tensor/tensor.ts";
-import { batchFeeds, languageModelLoss } from "../../train/gradient-program.ts";
+import { batchFeeds, languageModelLoss } from "../../train/language-model-loss.ts";
 import { loadModel } from "../load-model.ts";
 
 // Golden values of tools/golden/gpt2.py: Python transformers, float64 runs of float32 weights.

@@ -1,4 +1,5 @@
 import type { StepEvent } from "../events.ts";
+import { isTextQuality, showQuality } from "../quality.ts";
 import type { Baseline } from "../report.ts";
 import { type ChartColor, type ChartSeries, renderLineChart } from "./line-chart.ts";
 import type { RunSummary } from "./run-summary.ts";
@@ -24,7 +25,7 @@ export function renderLossChart(
     { label: "validation", color: "validation", style: "points", points: checks },
   ];
   const levels = bitsPerByteFactor
-    ? baselines.map(({ label, bitsPerByte }) => ({
+    ? baselines.filter(isTextQuality).map(({ label, bitsPerByte }) => ({
         label: `${label} ${bitsPerByte.toFixed(3)}`,
         y: bitsPerByte / bitsPerByteFactor,
       }))
@@ -40,6 +41,33 @@ export function renderLossChart(
     levels,
     heightPx: 320,
     ...(bitsPerByteFactor ? { rightAxis: { unit: "bits per byte", factor: bitsPerByteFactor } } : {}),
+  });
+}
+
+/** Share of masked tokens filled in right, with the baselines; nothing for a run that is measured otherwise. */
+export function renderAccuracyChart({ validations }: RunSummary, baselines: readonly Baseline[]): string {
+  const points = validations.flatMap((validation): Point[] =>
+    isTextQuality(validation) ? [] : [{ x: validation.step, y: validation.maskedAccuracy * 100 }],
+  );
+  if (points.length === 0) return "";
+  const levels = baselines.flatMap((baseline) =>
+    isTextQuality(baseline)
+      ? []
+      : [
+          {
+            label: `${baseline.label} ${showQuality(baseline, 3)}`,
+            y: baseline.maskedAccuracy * 100,
+          },
+        ],
+  );
+  return renderLineChart({
+    title: "Masked tokens filled in right",
+    unit: "per cent of the held-out ones",
+    xLabel: "step",
+    scale: "from-zero",
+    series: [{ label: "validation", color: "validation", style: "points", points }],
+    levels,
+    heightPx: 220,
   });
 }
 

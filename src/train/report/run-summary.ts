@@ -1,5 +1,6 @@
 import type { EndEvent, StartEvent, StepEvent, ValidationEvent } from "../events.ts";
 import type { TimedEvent } from "../metrics-log.ts";
+import { isTextQuality } from "../quality.ts";
 
 /** What the events of a run add up to. */
 export interface RunSummary {
@@ -14,7 +15,7 @@ export interface RunSummary {
   readonly totalFlops: number;
   /** From the first event to the last, without the time between a process's end and the next one's start. */
   readonly seconds: number;
-  /** Validation nats × this = bits per byte; undefined before the first validation. */
+  /** Validation nats × this = bits per byte; undefined before the first validation, and where nothing is so measured. */
   readonly bitsPerByteFactor: number | undefined;
 }
 
@@ -39,7 +40,8 @@ export function summarizeRun(events: readonly TimedEvent[]): RunSummary {
     numTokens: lastStep * (start?.tokensPerStep ?? 0),
     totalFlops: lastStep * (start?.flopsPerStep ?? 0),
     seconds: activeSeconds(events),
-    bitsPerByteFactor: best && best.lossNats > 0 ? best.bitsPerByte / best.lossNats : undefined,
+    bitsPerByteFactor:
+      best && isTextQuality(best) && best.lossNats > 0 ? best.bitsPerByte / best.lossNats : undefined,
   };
 }
 

@@ -1,3 +1,4 @@
+import { figureOf, isBetter, isTextQuality, type Quality, showQuality } from "../quality.ts";
 import type { Baseline } from "../report.ts";
 import { escapeHtml } from "./html.ts";
 import { formatCount, formatDuration, formatSi } from "./quantities.ts";
@@ -21,27 +22,31 @@ function qualityTiles({ best, steps }: RunSummary, baselines: readonly Baseline[
   if (!best) {
     return last ? [{ label: "Training loss", value: last.lossNats.toFixed(3), unit: "nats" }] : [];
   }
-  const comparison = compare(best.bitsPerByte, baselines);
+  const comparison = compare(best, baselines);
+  const { value, unit } = figureOf(best, 3);
   const nats = `${best.lossNats.toFixed(3)} nats/token at step ${formatCount(best.step)}`;
   return [
     {
       label: "Best validation",
-      value: best.bitsPerByte.toFixed(3),
-      unit: "bits/byte",
+      value,
+      unit,
       note: comparison ? `${comparison}; ${nats}` : nats,
     },
   ];
 }
 
 /** Against the strongest baseline. */
-function compare(bitsPerByte: number, baselines: readonly Baseline[]): string | undefined {
+function compare(quality: Quality, baselines: readonly Baseline[]): string | undefined {
   const strongest = baselines.reduce<Baseline | undefined>(
-    (lowest, one) => (lowest && lowest.bitsPerByte <= one.bitsPerByte ? lowest : one),
+    (best, one) => (best && !isBetter(one, best) ? best : one),
     undefined,
   );
   if (!strongest) return undefined;
-  const percent = (bitsPerByte / strongest.bitsPerByte - 1) * 100;
-  return `${Math.abs(percent).toFixed(1)} % ${percent < 0 ? "below" : "above"} ${strongest.label}`;
+  if (isTextQuality(quality) && isTextQuality(strongest)) {
+    const percent = (quality.bitsPerByte / strongest.bitsPerByte - 1) * 100;
+    return `${Math.abs(percent).toFixed(1)} % ${percent < 0 ? "below" : "above"} ${strongest.label}`;
+  }
+  return `${strongest.label}: ${showQuality(strongest, 3)}`;
 }
 
 function costTiles({ start, numTokens, totalFlops, seconds, steps }: RunSummary): Tile[] {
