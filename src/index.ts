@@ -70,6 +70,8 @@ export type {
 export { type Gpt2Config, gpt2Config } from "./models/gpt2/config.ts";
 export { Gpt2 } from "./models/gpt2/model.ts";
 export { type LoadedEncoder, type LoadedModel, loadEncoder, loadModel } from "./models/load-model.ts";
+export { type MistralConfig, mistralConfig } from "./models/mistral/config.ts";
+export { Mistral } from "./models/mistral/model.ts";
 export { type SavedEncoder, type SavedModel, saveEncoder, saveModel } from "./models/save-model.ts";
 export { countParameters, initializeParameters } from "./nn/scope.ts";
 export { type PretrainOptions, type PretrainResult, pretrain } from "./recipes/pretrain.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "./errors.ts";
-import { boolean, integer, oneOf, readFields, real, string } from "./fields.ts";
+import { boolean, integer, oneOf, optional, readFields, real, string } from "./fields.ts";
 
 interface Config {
   readonly steps: number;
@@ -62,4 +62,12 @@ test("an upper bound shows in the message", () => {
   expect(within).toThrow("model.layers: expected an integer in [1, 96], got 97.");
   const least = () => readFields<{ weight: number }>("model", { weight: real(0) }, { weight: -1 });
   expect(least).toThrow("model.weight: expected a number ≥ 0, got -1.");
+});
+
+test("an optional key may be left out, and is not there then; a wrong value is still one", () => {
+  const window = { window: optional(integer(1)) };
+  const read = (input: object) => readFields<{ readonly window?: number }>("model", window, input);
+  expect(Object.keys(read({}))).toEqual([]);
+  expect(read({ window: 5 })).toEqual({ window: 5 });
+  expect(() => read({ window: 0 })).toThrow("model.window: expected an integer ≥ 1, got 0.");
 });

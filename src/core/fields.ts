@@ -5,6 +5,8 @@ import { suggest } from "./nearest.ts";
 export interface Field<T> {
   readonly describe: string;
   readonly fallback: T | undefined;
+  /** May be left out, and is then not there. */
+  readonly isOptional?: boolean;
   readonly accepts: (value: unknown) => value is T;
 }
 
@@ -37,6 +39,11 @@ export function real(min: number, max: number = Number.POSITIVE_INFINITY, fallba
 /** True or false. */
 export function boolean(fallback?: boolean): Field<boolean> {
   return { describe: "true or false", fallback, accepts: (value) => typeof value === "boolean" };
+}
+
+/** The same field, which may be left out. */
+export function optional<T>(field: Field<T>): Field<T> {
+  return { ...field, isOptional: true };
 }
 
 /** Any text. */
@@ -75,6 +82,7 @@ export function readFields<T extends object>(where: string, fields: FieldsOf<T>,
   const result: Record<string, unknown> = {};
   for (const [key, field] of Object.entries<Field<unknown>>(fields)) {
     const value = (input as Record<string, unknown>)[key] ?? field.fallback;
+    if (value === undefined && field.isOptional) continue;
     if (!field.accepts(value)) {
       const got = value === undefined ? "nothing" : JSON.stringify(value);
       throw new ConfigError({ where: `${where}.${key}`, expected: field.describe, got });

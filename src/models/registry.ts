@@ -5,6 +5,9 @@ import * as bert from "./bert/weights.ts";
 import type { CausalLM, Encoder } from "./contracts.ts";
 import { Gpt2 } from "./gpt2/model.ts";
 import * as gpt2 from "./gpt2/weights.ts";
+import { PUBLISHED_TYPES } from "./mistral/config.ts";
+import { Mistral } from "./mistral/model.ts";
+import * as mistral from "./mistral/weights.ts";
 
 /** What loading, saving and listing need to know about a family of models. */
 export interface Family<M> {
@@ -29,6 +32,15 @@ const CAUSAL: readonly Family<CausalLM>[] = [
     pathOfPublished: gpt2.pathOfPublished,
     publishedNames: (path) => [gpt2.publishedName(path)],
   },
+  ...PUBLISHED_TYPES.map(
+    (modelType): Family<CausalLM> => ({
+      modelType,
+      fromPublished: (config) => new Mistral(mistral.fromPublishedConfig(config)),
+      toPublished: (model, endOfTextId) => mistral.toPublishedConfig((model as Mistral).config, endOfTextId),
+      pathOfPublished: (name, model) => mistral.pathOfPublished(name, (model as Mistral).config),
+      publishedNames: (path) => [mistral.publishedName(path)],
+    }),
+  ),
 ];
 
 /** Families that read whole texts. */

@@ -63,6 +63,15 @@ export function cachedHeadSize(headSize: number): number {
   return Math.ceil(headSize / CACHED_WIDTH_UNIT) * CACHED_WIDTH_UNIT;
 }
 
+/** The heads of one layer, for attention over a cache. */
+export interface CachedHeads {
+  readonly numHeads: number;
+  readonly numKeyValueHeads: number;
+  readonly headSize: number;
+  /** A query sees that many keys, itself included; absent: all before it. */
+  readonly window?: number;
+}
+
 /** Causal self-attention that continues a cache: the {@link Attend} of generation, for one layer. */
 export function attendCached(
   q: Tensor,
@@ -70,10 +79,10 @@ export function attendCached(
   v: Tensor,
   cache: LayerCaches,
   layer: number,
-  shape: { readonly numHeads: number; readonly numKeyValueHeads: number; readonly headSize: number },
+  shape: CachedHeads,
 ): CachedResults {
   const { lengths, totalLength } = cache;
-  const { numHeads, numKeyValueHeads, headSize } = shape;
+  const { numHeads, numKeyValueHeads, headSize, window } = shape;
   const fill = cachedHeadSize(headSize) - headSize;
   // Zeros add nothing to the products of queries and keys, and what they add to the values is cut off again.
   const [query, key, value] = [q, k, v].map((x) =>
@@ -88,7 +97,7 @@ export function attendCached(
       lengths,
       totalLength,
     },
-    { numHeads, numKeyValueHeads, scale: 1 / Math.sqrt(headSize) },
+    { numHeads, numKeyValueHeads, scale: 1 / Math.sqrt(headSize), ...(window !== undefined && { window }) },
   );
   const cut = (heads: Tensor) => heads.slice(3, 0, headSize);
   return { ...attended, result: resizeHeads(attended.result, headSize + fill, cut) };

@@ -350,7 +350,7 @@ export class Tensor {
     const [result, presentKey, presentValue] = apply(cachedAttention, inputs, attributes);
     return { result: result!, presentKey: presentKey!, presentValue: presentValue! };
   }
-  /** With this tensor `(B, H, T, D)`: turned by tables `(M, R/2)`, at `positions` `(B, T)` or 0, 1, 2 … */
+  /** With this tensor `(B, H, T, D)` or `(B, T, H·D)`: turned by tables `(M, R/2)`, at `positions` `(B, T)` or 0, 1, 2 … */
   rotary(cos: Tensor, sin: Tensor, attributes: RotaryAttributes, positions?: Tensor): Tensor {
     return apply(rotary, positions ? [this, cos, sin, positions] : [this, cos, sin], attributes)[0]!;
   }

@@ -124,7 +124,7 @@ describe("a checkpoint that is not what it says", () => {
     ],
     [
       ...bert("bare", { model_type: "bertt" }),
-      'model_type: expected a known architecture, got "bertt". Known: gpt2, bert',
+      'model_type: expected a known architecture, got "bertt". Known: gpt2, mistral, llama, qwen2, bert',
     ],
     [...bert("bare", { model_type: undefined }), "model_type: expected a known architecture, got null."],
   ])("%s with %j", (name, change, message) => {

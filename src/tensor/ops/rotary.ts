@@ -19,27 +19,30 @@ export interface RotaryAttributes {
 /**
  * Rotary positions: pair i of the first R elements of each head of x `(B, H, T, D)` is turned by the angle of its position,
  * `(a, b) → (a·cos − b·sin, b·cos + a·sin)`; the rest passes (Su et al. 2021, eq. 34). Tables cos and sin are `(M, R/2)`;
- * token t is at position t, or at `positions[b, t]` if that fourth input `(B, T)` is there.
+ * token t is at position t, or at `positions[b, t]` if that fourth input `(B, T)` is there. Heads that turn whole may also lie
+ * side by side, as projections yield them: x `(B, T, H·R)`.
  *
  * The gradient by x is the turn by the negative angle.
  */
 export const rotary: Op<RotaryAttributes> = {
   name: "rotary",
   infer: ([x, cos, sin, positions]) => {
-    expectRank("rotary", x!, 4);
+    const isSideBySide = x!.shape.length === 3;
+    if (!isSideBySide) expectRank("rotary", x!, 4);
     for (const table of [cos!, sin!]) {
       expectRank("rotary table", table, 2);
       expectSameDType("rotary", x!, table);
     }
-    const [B, , T, D] = x!.shape;
+    const [B, T] = [x!.shape[0]!, x!.shape.at(-2)!];
     const [rows, pairs] = staticShape(cos!.shape, "rotary table") as [number, number];
-    staticShape([D!], "rotary");
-    const fits = sin!.shape[0] === rows && sin!.shape[1] === pairs && 2 * pairs <= (D as number);
+    const [width] = staticShape([x!.shape.at(-1)!], "rotary") as [number];
+    const hasWidth = isSideBySide ? width % (2 * pairs) === 0 : 2 * pairs <= width;
+    const fits = hasWidth && sin!.shape[0] === rows && sin!.shape[1] === pairs;
     const reaches = positions || typeof T === "string" || T! <= rows;
     if (!fits || !reaches) {
       throw new ShapeError({
         where: "rotary",
-        expected: "cos and sin [positions ≥ T, ≤ D/2] for x [B, H, T, D]",
+        expected: "cos and sin [positions ≥ T, ≤ D/2] for x [B, H, T, D], or [B, T, H·D] and D/2",
         got: [cos!, sin!, x!].map(({ shape }) => showShape(shape)).join(", "),
       });
     }
@@ -47,10 +50,13 @@ export const rotary: Op<RotaryAttributes> = {
     return [x!];
   },
   reference: ([x, cos, sin, positions], { layout }) => {
-    const [, , T, D] = x!.shape as [number, number, number, number];
     const pairs = cos!.shape[1]!;
+    const isSideBySide = x!.shape.length === 3;
+    const T = x!.shape.at(-2)!;
     const result = ndArray(x!.shape, (flat) => {
-      const [b, , t, d] = unravel(flat, x!.shape) as [number, number, number, number];
+      const index = unravel(flat, x!.shape);
+      const [b, t] = [index[0]!, index.at(-2)!];
+      const d = isSideBySide ? index[2]! % (2 * pairs) : index[3]!;
       if (d >= 2 * pairs) return x!.data[flat]!;
       const row = positions ? positions.data[b * T + t]! : t;
       const pair = layout === "half" ? d % pairs : Math.floor(d / 2);
@@ -60,18 +66,18 @@ export const rotary: Op<RotaryAttributes> = {
       const [c, s] = [cos!.data[row * pairs + pair]!, sin!.data[row * pairs + pair]!];
       return isFirst ? x!.data[flat]! * c - other * s : x!.data[flat]! * c + other * s;
     });
-    return [{ shape: [...x!.shape.slice(0, 3), D], data: result.data }];
+    return [result];
   },
   emit: (call) => (call.emitter.supports("RotaryEmbedding") ? emitFused(call) : emitPlain(call)),
   gradient: ({ inputs, gradients: [g], attributes }) => {
     const [x, cos, sin, positions] = inputs as [Tensor, Tensor, Tensor, Tensor | undefined];
     const [a, b] = toPairs(x, cos, attributes);
     const [byA, byB] = toPairs(g!, cos, attributes);
-    const toTable = (perToken: Tensor) => {
-      const rows = perToken.sum(1); // (B, T, R/2)
+    const toTable = (perHead: Tensor) => {
+      const rows = perHead.sum(x.shape.length === 3 ? 2 : 1); // (B, T, R/2)
       const zeros = cos.zero().broadcastTo(cos.shape);
       if (positions) return zeros.scatterAddRows(positions, rows);
-      return rows.sum(0).pad(0, 0, (cos.shape[0] as number) - (x.shape[2] as number));
+      return rows.sum(0).pad(0, 0, (cos.shape[0] as number) - (x.shape.at(-2) as number));
     };
     return [
       g!.rotary(cos, sin.neg(), attributes, positions),
@@ -125,6 +131,25 @@ export const rotary: Op<RotaryAttributes> = {
       ],
       attributes: { layout: "half" },
     },
+    // Heads side by side.
+    {
+      shapes: [
+        [2, 3, 8],
+        [5, 2],
+        [5, 2],
+      ],
+      attributes: { layout: "half" },
+    },
+    {
+      shapes: [
+        [2, 2, 12],
+        [7, 3],
+        [7, 3],
+        [2, 2],
+      ],
+      attributes: { layout: "interleaved" },
+      draw: ["signed", "signed", "signed", { values: [6, 0, 3, 6] }],
+    },
   ],
 };
 
@@ -135,11 +160,15 @@ function expectPositions(positions: TensorSpec, B: number | string, T: number | 
   throw new ShapeError({ where: "rotary", expected: `positions [${B}, ${T}]`, got: showShape(shape) });
 }
 
-/** First and second elements of the pairs: each `(B, H, T, R/2)`. */
+/** First and second elements of the pairs: each `(B, H, T, R/2)`, or `(B, T, H, R/2)` where heads lie side by side. */
 function toPairs(x: Tensor, cos: Tensor, { layout }: RotaryAttributes): readonly [Tensor, Tensor] {
   const pairs = cos.shape[1] as number;
-  const leading = x.shape.slice(0, 3);
-  const rotated = x.slice(3, 0, 2 * pairs);
+  const heads =
+    x.shape.length === 4
+      ? x
+      : x.reshape([...x.shape.slice(0, 2), (x.shape[2] as number) / (2 * pairs), 2 * pairs]);
+  const leading = heads.shape.slice(0, 3);
+  const rotated = heads.slice(3, 0, 2 * pairs);
   const [grouped, axis] =
     layout === "half"
       ? [rotated.reshape([...leading, 2, pairs]), 3]
@@ -150,16 +179,20 @@ function toPairs(x: Tensor, cos: Tensor, { layout }: RotaryAttributes): readonly
 
 function emitFused({ emitter, inputs, inputSpecs, attributes }: EmitCall<RotaryAttributes>) {
   const [x, cos, sin, positions] = inputs as [string, string, string, string | undefined];
-  const [heads, , width] = inputSpecs[0]!.shape.slice(1) as [number, number, number];
+  const { shape } = inputSpecs[0]!;
   const rotatedWidth = 2 * (inputSpecs[1]!.shape[1] as number);
-  const partial = { num_heads: BigInt(heads), rotary_embedding_dim: BigInt(rotatedWidth) };
+  const isPartial = shape.length === 4 && rotatedWidth < (shape[3] as number);
+  const partial = () => ({
+    num_heads: BigInt(shape[1] as number),
+    rotary_embedding_dim: BigInt(rotatedWidth),
+  });
   // A single position is where the first token is; the others follow it.
   const places = positions ? toInt64(emitter, positions, inputSpecs[3]!) : int64s(emitter, [0]);
   return emitter.node("RotaryEmbedding", [x, places, cos, sin], {
     domain: "com.microsoft",
     attributes: {
       interleaved: BigInt(attributes.layout === "interleaved"),
-      ...(rotatedWidth < width && partial),
+      ...(isPartial && partial()),
     },
   });
 }
@@ -169,17 +202,25 @@ function toInt64(emitter: EmitCall["emitter"], name: string, { dtype }: TensorSp
 }
 
 function emitPlain({ emitter, inputs, inputSpecs, attributes }: EmitCall<RotaryAttributes>) {
-  const [x, cos, sin, positions] = inputs as [string, string, string, string | undefined];
+  const [given, cos, sin, positions] = inputs as [string, string, string, string | undefined];
   const pairs = inputSpecs[1]!.shape[1] as number;
-  const rest = (inputSpecs[0]!.shape[3] as number) - 2 * pairs;
   const ints = (...values: number[]) => int64s(emitter, values);
   const one = (type: string, names: readonly string[], options = {}) =>
     emitter.node(type, names, options)[0]!;
-  const numTokens = one("Shape", [x], { attributes: { start: 2n, end: 3n } });
-  const angles = (table: string) =>
-    positions
-      ? one("Unsqueeze", [one("Gather", [table, positions]), ints(1)]) // (B, 1, T, R/2)
+  const { shape } = inputSpecs[0]!;
+  const isSideBySide = shape.length === 3;
+  const numHeads = isSideBySide ? (shape[2] as number) / (2 * pairs) : 1;
+  const x = isSideBySide ? one("Reshape", [given, ints(0, 0, numHeads, 2 * pairs)]) : given;
+  const rest = isSideBySide ? 0 : (shape[3] as number) - 2 * pairs;
+  const start = isSideBySide ? 1n : 2n;
+  const numTokens = one("Shape", [x], { attributes: { start, end: start + 1n } });
+  const angles = (table: string) => {
+    const rows = positions
+      ? one("Gather", [table, positions]) // (B, T, R/2)
       : one("Slice", [table, ints(0), numTokens, ints(0)]); // (T, R/2)
+    const headAxis = isSideBySide ? -2 : 1;
+    return positions || isSideBySide ? one("Unsqueeze", [rows, ints(headAxis)]) : rows;
+  };
   const [c, s] = [angles(cos), angles(sin)];
   const halves = (name: string, axis: bigint) =>
     emitter.node("Split", [name, ints(...(axis === 3n ? [pairs, pairs] : [1, 1]))], {
@@ -196,6 +237,7 @@ function emitPlain({ emitter, inputs, inputSpecs, attributes }: EmitCall<RotaryA
   const columns = isHalf ? turned : turned.map((part) => one("Unsqueeze", [part, ints(4)]));
   const joined = one("Concat", columns, { attributes: { axis: isHalf ? 3n : 4n } });
   const result = isHalf ? joined : one("Reshape", [joined, ints(0, 0, 0, 2 * pairs)]);
+  if (isSideBySide) return [one("Reshape", [result, ints(0, 0, 2 * pairs * numHeads)])];
   if (rest === 0) return [result];
   const passed = one("Slice", [x, ints(2 * pairs), ints(2 * pairs + rest), ints(3)]);
   return [one("Concat", [result, passed], { attributes: { axis: 3n } })];
