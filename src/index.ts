@@ -43,6 +43,12 @@ export { readWeight, readWeights } from "./engine/stored-tensor.ts";
 export { bitsPerByte } from "./eval/bits-per-byte.ts";
 export { type NgramModel, type NgramOptions, trainNgram } from "./eval/ngram.ts";
 export { Scorer, scoredBitsPerByte, scoreTokens, type TokenScores } from "./eval/score.ts";
+export {
+  type BeamOptions,
+  type BeamResult,
+  type BeamSearchOptions,
+  beamSearch,
+} from "./generate/beam-search.ts";
 export { Decoder, type DecoderOptions } from "./generate/decoder.ts";
 export {
   type GenerateBatchOptions,

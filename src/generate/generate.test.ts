@@ -158,7 +158,11 @@ function tokenizerOf(pieces: readonly (string | readonly number[])[], endOfTextI
     specials: {},
     specialIds: new Set(),
     encodeMarked: notNeeded,
-    encodeInput: notNeeded,
+    encodeInput: (text) => {
+      const ids = Uint32Array.from(text, (letter) => pieces.indexOf(letter));
+      const none = new Uint8Array(ids.length);
+      return { ids, segmentIds: none, offsets: [], specialMask: none, sources: new Int8Array(ids.length) };
+    },
     encodeWindows: notNeeded,
     tokenText: notNeeded,
     idOf: notNeeded,

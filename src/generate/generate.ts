@@ -1,6 +1,6 @@
 import { ConfigError } from "../core/errors.ts";
 import type { Decoder } from "./decoder.ts";
-import { type GenerationRequest, planGeneration } from "./generation-plan.ts";
+import { type GenerationPlan, type GenerationRequest, planGeneration } from "./generation-plan.ts";
 import { runSequences } from "./run-sequences.ts";
 import { type GenerateEvent, type GenerateResult, Sequence } from "./sequence.ts";
 
@@ -10,6 +10,8 @@ export interface GenerateOptions extends Omit<GenerationRequest, "capacity"> {
   readonly decoder: Decoder;
   /** Also yield log-probabilities. */
   readonly logprobs?: boolean | undefined;
+  /** Also yield that many of the likeliest tokens at each place; default 0. */
+  readonly numAlternatives?: number | undefined;
   /**
    * Keep what the decoder has read of the same beginning. Saves time in a conversation; scores may differ in the last digits
    * from those of a fresh decoder, so a seed repeats its text only from the same start.
@@ -66,9 +68,9 @@ export async function generate(options: GenerateOptions & GenerateCallbacks): Pr
  * }
  */
 export async function* stream(options: GenerateOptions): AsyncGenerator<GenerateEvent, GenerateResult, void> {
-  const { decoder, tokenizer, signal, reuseCache = false, logprobs = false } = options;
+  const { decoder, signal, reuseCache = false } = options;
   const plan = planGeneration({ ...options, capacity: decoder.capacity });
-  const sequence = new Sequence(plan, { tokenizer, sample: 0, logprobs });
+  const sequence = newSequence(plan, 0, options);
   for await (const { event } of runSequences(decoder, [sequence], { signal, reuseCache })) yield event;
   return sequence.result();
 }
@@ -84,25 +86,14 @@ export async function* stream(options: GenerateOptions): AsyncGenerator<Generate
  * const [[cat], [dog]] = await generateBatch({ decoder, tokenizer, prompts: ["The cat", "A dog and"] });
  */
 export async function generateBatch(options: GenerateBatchOptions): Promise<GenerateResult[][]> {
-  const {
-    decoder,
-    tokenizer,
-    prompts,
-    numSamples = 1,
-    signal,
-    reuseCache = false,
-    logprobs = false,
-  } = options;
+  const { decoder, prompts, numSamples = 1, signal, reuseCache = false } = options;
   if (!Number.isInteger(numSamples) || numSamples < 1) {
     throw new ConfigError({ where: "numSamples", expected: "an integer ≥ 1", got: `${numSamples}` });
   }
   const sequences = prompts.flatMap((prompt) => {
     const given = typeof prompt === "string" ? { prompt } : { tokens: prompt };
     const plan = planGeneration({ ...options, ...given, capacity: decoder.capacity });
-    return Array.from(
-      { length: numSamples },
-      (_, sample) => new Sequence(plan, { tokenizer, sample, logprobs }),
-    );
+    return Array.from({ length: numSamples }, (_, sample) => newSequence(plan, sample, options));
   });
   for await (const { index, event } of runSequences(decoder, sequences, { signal, reuseCache })) {
     options.onEvent?.(event, Math.floor(index / numSamples), index % numSamples);
@@ -110,4 +101,23 @@ export async function generateBatch(options: GenerateBatchOptions): Promise<Gene
   return prompts.map((_, i) =>
     sequences.slice(i * numSamples, (i + 1) * numSamples).map((sequence) => sequence.result()),
   );
+}
+
+function newSequence(
+  plan: GenerationPlan,
+  sample: number,
+  {
+    tokenizer,
+    logprobs = false,
+    numAlternatives = 0,
+  }: Pick<GenerateOptions, "tokenizer" | "logprobs" | "numAlternatives">,
+): Sequence {
+  if (!Number.isInteger(numAlternatives) || numAlternatives < 0) {
+    throw new ConfigError({
+      where: "numAlternatives",
+      expected: "an integer ≥ 0",
+      got: `${numAlternatives}`,
+    });
+  }
+  return new Sequence(plan, { tokenizer, sample, logprobs, numAlternatives });
 }

@@ -1,6 +1,7 @@
 import type { Tokenizer } from "../codecs/tokenizer.ts";
 import { ConfigError, DataError } from "../core/errors.ts";
 import { integer, readFields } from "../core/fields.ts";
+import type { TokenConstraint } from "./constraint/token-constraint.ts";
 import { type SamplingOptions, samplingOptions } from "./sampling.ts";
 
 /** Tokens generated when `maxTokens` is not given and there is room for so many. */
@@ -23,6 +24,8 @@ export interface GenerationRequest {
   readonly stop?: readonly string[] | undefined;
   /** Tokens that end the text, besides the tokenizer's end of text. */
   readonly stopTokens?: readonly number[] | undefined;
+  /** What the text may be: a JSON schema, a pattern, one of several texts … */
+  readonly constraint?: TokenConstraint | undefined;
 }
 
 /** What a generation will do, checked. */
@@ -32,6 +35,7 @@ export interface GenerationPlan {
   readonly sampling: SamplingOptions;
   readonly stop: readonly string[];
   readonly stopTokens: ReadonlySet<number>;
+  readonly constraint: TokenConstraint | undefined;
 }
 
 /**
@@ -53,7 +57,8 @@ export function planGeneration(request: GenerationRequest): GenerationPlan {
     sampling: samplingOptions(request.sampling),
     maxTokens: fitLength(prompt.length, request.maxTokens === undefined, maxTokens, capacity),
     stop: checkStops(stop, tokenizer),
-    stopTokens: new Set([...stopTokens, ...endOfText(tokenizer)]),
+    stopTokens: new Set([...stopTokens, ...endTokens(tokenizer)]),
+    constraint: request.constraint,
   };
 }
 
@@ -90,8 +95,8 @@ function promptTokens({ prompt, tokens, tokenizer }: GenerationRequest): readonl
       fix: "Give the prompt as token ids.",
     });
   }
-  const given = Array.from(prompt === undefined ? tokens! : tokenizer!.encode(prompt));
-  const ids = given.length > 0 ? given : endOfText(tokenizer);
+  const given = Array.from(prompt === undefined ? tokens! : tokenizer!.encodeInput(prompt).ids);
+  const ids = given.length > 0 ? given : startOfText(tokenizer);
   if (ids.length > 0) return ids;
   throw new DataError({
     where: "prompt",
@@ -100,9 +105,16 @@ function promptTokens({ prompt, tokens, tokenizer }: GenerationRequest): readonl
   });
 }
 
-/** The end-of-text token, if there is a tokenizer that has one. */
-function endOfText(tokenizer: Tokenizer | undefined): number[] {
+/** What a text without a prompt starts from: a begin token, or else the separator of documents. */
+function startOfText(tokenizer: Tokenizer | undefined): number[] {
+  const begin = tokenizer?.specials.bos;
+  return begin === undefined ? endTokens(tokenizer).slice(0, 1) : [begin];
+}
+
+/** The tokens that end a text, if there is a tokenizer that has any. */
+function endTokens(tokenizer: Tokenizer | undefined): number[] {
   if (!tokenizer) return [];
+  if (tokenizer.specials.eos !== undefined) return [tokenizer.specials.eos];
   try {
     return [tokenizer.endOfTextId];
   } catch (error) {

@@ -110,6 +110,13 @@ export function topLogProbabilities(logits: Float32Array, count: number): TokenL
   return tokens.map((token) => ({ token, logprob: logits[token]! - best - rest }));
 }
 
+/** Natural logarithms of all tokens' probabilities under the model's own scores, unfiltered. */
+export function logSoftmax(logits: Float32Array): Float32Array {
+  const best = logits[argmax(logits)]!;
+  const rest = best + logSumExp(logits, best);
+  return logits.map((score) => score - rest);
+}
+
 /** Logarithm of the sum of `exp(score − best)`. */
 function logSumExp(logits: Float32Array, best: number): number {
   let total = 0;

@@ -1,15 +1,21 @@
 import type { Tokenizer } from "../codecs/tokenizer.ts";
 import { Random } from "../core/random.ts";
+import { type ConstraintState, tokenMask } from "./constraint/token-constraint.ts";
 import type { GenerationPlan } from "./generation-plan.ts";
-import { logProbability, sampleToken } from "./sampling.ts";
+import { logProbability, sampleToken, type TokenLogProbability, topLogProbabilities } from "./sampling.ts";
 import { TextWriter } from "./text-writer.ts";
 
 /** What happens while a text grows. */
 export type GenerateEvent =
-  | { readonly type: "token"; readonly token: number; readonly logprob?: number }
+  | {
+      readonly type: "token";
+      readonly token: number;
+      readonly logprob?: number;
+      readonly alternatives?: readonly TokenLogProbability[];
+    }
   | { readonly type: "text"; readonly text: string };
 
-/** Why a text ended: `stop`, a stop token or stop string; `length`, `maxTokens` reached. */
+/** Why a text ended: `stop`, a stop token, a stop string or a constraint fulfilled; `length`, `maxTokens` reached. */
 export type FinishReason = "stop" | "length" | "aborted";
 
 /** A finished generation. */
@@ -20,6 +26,8 @@ export interface GenerateResult {
   readonly tokens: readonly number[];
   /** Natural log-probability of each token under the model's own scores, when asked for. */
   readonly logprobs?: readonly number[];
+  /** At each token the likeliest ones, best first, when asked for. */
+  readonly alternatives?: readonly (readonly TokenLogProbability[])[];
   readonly finishReason: FinishReason;
   readonly usage: { readonly promptTokens: number; readonly completionTokens: number };
   readonly timings: GenerateTimings;
@@ -41,6 +49,8 @@ export interface SequenceOptions {
   /** Which of several texts for one prompt this is; the first draws what a single one would. */
   readonly sample: number;
   readonly logprobs: boolean;
+  /** How many of the likeliest tokens to name at each place. */
+  readonly numAlternatives: number;
 }
 
 /** One text that grows by a token at a time, from the scores it is given. */
@@ -51,18 +61,26 @@ export class Sequence {
   readonly #writer: TextWriter | undefined;
   readonly #tokens: number[] = [];
   readonly #logprobs: number[] | undefined;
+  readonly #alternatives: TokenLogProbability[][] | undefined;
+  readonly #numAlternatives: number;
+  #constraint: ConstraintState | undefined;
+  #numSteps = 0;
   #finishReason: FinishReason | undefined;
   #started = 0;
   #prefilled = 0;
   #ended = 0;
 
-  constructor(plan: GenerationPlan, { tokenizer, sample, logprobs }: SequenceOptions) {
+  constructor(plan: GenerationPlan, options: SequenceOptions) {
+    const { tokenizer, sample, logprobs, numAlternatives } = options;
     const random = new Random(plan.sampling.seed);
     this.plan = plan;
     this.#tokenizer = tokenizer;
     this.#random = sample === 0 ? random : random.fork(`sample ${sample}`);
     this.#writer = tokenizer && new TextWriter(tokenizer, plan.stop);
     this.#logprobs = logprobs ? [] : undefined;
+    this.#alternatives = numAlternatives > 0 ? [] : undefined;
+    this.#numAlternatives = numAlternatives;
+    this.#constraint = plan.constraint?.start;
   }
 
   get isFinished(): boolean {
@@ -93,16 +111,16 @@ export class Sequence {
    * @param signal  once aborted, the token is the last
    */
   *advance(scores: Float32Array, history: readonly number[], signal?: AbortSignal): Generator<GenerateEvent> {
-    const { sampling, stopTokens, maxTokens } = this.plan;
+    const { stopTokens, maxTokens } = this.plan;
     const known = scores.subarray(0, this.#tokenizer?.vocabularySize);
-    const token = sampleToken(known, history, sampling, this.#random);
+    if (this.#tokens.length > 0) this.#numSteps++;
+    const token = this.#draw(known, history);
     if (stopTokens.has(token)) return yield* this.finish("stop");
-    this.#tokens.push(token);
-    this.#logprobs?.push(logProbability(known, token));
-    yield { type: "token", token, ...(this.#logprobs && { logprob: this.#logprobs.at(-1)! }) };
+    this.#constraint = this.#constraint?.advance(token);
+    yield this.#keep(known, token);
     const text = this.#writer?.push(token);
     if (text) yield { type: "text", text };
-    if (this.#writer?.isStopped) yield* this.finish("stop");
+    if (this.#writer?.isStopped || this.#constraint?.mustEnd) yield* this.finish("stop");
     else if (signal?.aborted) yield* this.finish("aborted");
     else if (this.#tokens.length === maxTokens) yield* this.finish("length");
   }
@@ -117,20 +135,43 @@ export class Sequence {
 
   /** What came of it; all but the last token have been read by the model. */
   result(): GenerateResult {
-    const numTokens = this.#tokens.length;
-    const numSteps = this.#finishReason === "stop" && !this.#writer?.isStopped ? numTokens : numTokens - 1;
     const decodeMs = this.#ended - this.#prefilled;
     return {
       text: this.#writer?.text ?? "",
       tokens: this.#tokens,
       ...(this.#logprobs && { logprobs: this.#logprobs }),
+      ...(this.#alternatives && { alternatives: this.#alternatives }),
       finishReason: this.#finishReason ?? "aborted",
-      usage: { promptTokens: this.plan.prompt.length, completionTokens: numTokens },
+      usage: { promptTokens: this.plan.prompt.length, completionTokens: this.#tokens.length },
       timings: {
         prefillMs: this.#prefilled - this.#started,
         decodeMs,
-        tokensPerSecond: numSteps > 0 && decodeMs > 0 ? (numSteps / decodeMs) * 1e3 : 0,
+        tokensPerSecond: this.#numSteps > 0 ? (this.#numSteps / decodeMs) * 1e3 : 0,
       },
+    };
+  }
+
+  #draw(scores: Float32Array, history: readonly number[]): number {
+    const { sampling, stopTokens, maxTokens, prompt } = this.plan;
+    const context = {
+      promptLength: prompt.length,
+      endTokens: stopTokens,
+      allowed: this.#constraint && tokenMask(this.#constraint, stopTokens, maxTokens - this.#tokens.length),
+    };
+    return sampleToken(scores, history, sampling, this.#random, context);
+  }
+
+  #keep(scores: Float32Array, token: number): GenerateEvent {
+    const logprob = this.#logprobs && logProbability(scores, token);
+    const alternatives = this.#alternatives && topLogProbabilities(scores, this.#numAlternatives);
+    this.#tokens.push(token);
+    if (logprob !== undefined) this.#logprobs!.push(logprob);
+    if (alternatives) this.#alternatives!.push(alternatives);
+    return {
+      type: "token",
+      token,
+      ...(logprob !== undefined && { logprob }),
+      ...(alternatives && { alternatives }),
     };
   }
 }
