@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { HostTensor } from "../core/dtype.ts";
 import { FormatError } from "../core/errors.ts";
@@ -54,6 +54,63 @@ export function openModelWeights(directory: string): ModelWeights {
     got: "neither",
     fix: "Weights in other formats have to be converted to safetensors first.",
   });
+}
+
+/** Whether there are weights in the Hugging Face layout. */
+export function hasPublishedWeights(directory: string): boolean {
+  return [SINGLE_WEIGHTS, SHARD_INDEX].some((name) => existsSync(join(directory, name)));
+}
+
+/**
+ * Opens `consolidated.safetensors`, the files that its index lists, or `consolidated.00.safetensors` and those that follow: the
+ * names under which Mistral publishes its checkpoints.
+ *
+ * @throws {FormatError} if there is none of them, a number is missing, or two files hold the same tensor.
+ */
+export function openConsolidatedWeights(directory: string): ModelWeights {
+  const index = join(directory, "consolidated.safetensors.index.json");
+  if (existsSync(index)) return new OpenWeights(directory, openShards(directory, index));
+  const entries = readdirSync(directory).sort();
+  const files = entries.filter((name) => /^consolidated(\.\d\d)?\.safetensors$/.test(name));
+  const single = "consolidated.safetensors";
+  const expected = files.map((_, i) => `consolidated.${`${i}`.padStart(2, "0")}.safetensors`);
+  const isWhole = files.join() === (files.includes(single) ? single : expected.join());
+  if (files.length > 0 && isWhole) return new OpenWeights(directory, openAll(directory, files));
+  const pickle = entries.find((name) => /^consolidated.*\.(pth|pt|bin)$/.test(name));
+  throw new FormatError({
+    where: directory,
+    expected: `${single}, or consolidated.00.safetensors and so on without a gap`,
+    got: files.join(", ") || (pickle ? `${pickle}, a Python pickle, which can run any code` : "neither"),
+    fix: pickle
+      ? "Convert it to safetensors where you trust it."
+      : "Download the model again: it is incomplete.",
+  });
+}
+
+function openAll(directory: string, names: readonly string[]): Map<string, SafetensorsFile> {
+  const files: SafetensorsFile[] = [];
+  const tensors = new Map<string, SafetensorsFile>();
+  try {
+    for (const name of names) {
+      const file = SafetensorsFile.open(join(directory, name));
+      files.push(file);
+      for (const tensor of file.tensors.keys()) {
+        const other = tensors.get(tensor);
+        tensors.set(tensor, file);
+        if (!other) continue;
+        throw new FormatError({
+          where: `${file.path}, tensor ${describeJson(tensor)}`,
+          expected: "each tensor whole in one file",
+          got: `it in ${other.path}, too`,
+          fix: "These are pieces of tensors for several devices; join them first.",
+        });
+      }
+    }
+    return tensors;
+  } catch (error) {
+    for (const file of files) file.close();
+    throw error;
+  }
 }
 
 function openShards(directory: string, index: string): Map<string, SafetensorsFile> {

@@ -4,10 +4,10 @@ import { loadTokenizer, type Tokenizer } from "../codecs/tokenizer.ts";
 import { FormatError } from "../core/errors.ts";
 import { nearest } from "../core/nearest.ts";
 import type { Weight, Weights } from "../core/weights.ts";
-import { openModelDirectory } from "../hub/model-directory.ts";
 import type { ModelWeights } from "../hub/model-weights.ts";
 import type { Parameter } from "../nn/scope.ts";
 import type { CausalLM, Encoder } from "./contracts.ts";
+import { openCheckpoint } from "./open-checkpoint.ts";
 import { encoderFamilyOf, type Family, familyOf } from "./registry.ts";
 
 /** A model with its weights, in memory or to be mapped from their files, and its tokenizer when the directory has one. */
@@ -26,7 +26,7 @@ export type LoadedModel = Loaded<CausalLM>;
 export type LoadedEncoder = Loaded<Encoder>;
 
 /**
- * Loads a Hugging Face directory of a model that predicts the next token.
+ * Loads a Hugging Face directory of a model that predicts the next token, or one in Mistral's own layout.
  *
  * @throws {ConfigError} if the architecture is unknown or an encoder's, or the configuration cannot be.
  * @throws {FormatError} if tensors are missing, left over or of another shape than the configuration says.
@@ -49,7 +49,7 @@ function load<M extends Described>(
   directory: string,
   find: (modelType: unknown, where: string) => Family<M>,
 ): Loaded<M> {
-  const opened = openModelDirectory(directory);
+  const opened = openCheckpoint(directory);
   try {
     const family = find(opened.config.model_type, join(directory, "config.json"));
     const model = family.fromPublished(opened.config, opened.weights.names);

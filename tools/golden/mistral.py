@@ -1,7 +1,7 @@
 """Golden values for the Mistral family, from Python `transformers`.
 
 Writes `golden.json`, with everything a faithful implementation must reproduce for a dozen tiny configurations of
-Mistral, Llama and Qwen2 (logits, hidden states, losses, gradients, a greedy continuation), and three of the models as
+Mistral, Llama and Qwen2 (logits, hidden states, losses, gradients, a greedy continuation), and some of the models as
 checkpoints in the layouts that are published. Usage: `python tools/golden/mistral.py [OUT]` (default
 `test/fixtures/mistral`).
 
@@ -194,7 +194,7 @@ def choose(logits, margins):
 
 
 def write_checkpoints(out):
-    """`mistral` as `save_pretrained` writes it, `llama` and `qwen2` as older files are."""
+    """`mistral` and `qwen2` as `save_pretrained` writes them, `llama` as old files are, and Mistral's own layout."""
     for name, case, rewrite in (
         ("mistral", "window, ratio 4", dict),
         ("llama", "ratio 1, tied, short theta", without_prefix),
@@ -209,6 +209,42 @@ def write_checkpoints(out):
         path = folder / "model.safetensors"
         tensors = rewrite(safetensors.torch.load_file(path))
         safetensors.torch.save_file(tensors, path, metadata={"format": "pt"})
+        path.chmod(0o644)
+        if name == "mistral":
+            write_consolidated(out / "consolidated", model)
+
+
+def write_consolidated(folder, model):
+    """Mistral's own names, and queries and keys whose pairs are neighbours: the inverse of the published conversion."""
+    config = model.config
+
+    def original(key, value):
+        heads = dict(q=config.num_attention_heads, k=config.num_key_value_heads).get(key.split(".")[-2][0])
+        if "self_attn" in key and heads:
+            width = value.shape[1]
+            value = value.view(heads, 2, config.head_dim // 2, width).transpose(1, 2).reshape(-1, width)
+        for theirs, ours in (
+            ("model.embed_tokens", "tok_embeddings"), ("model.layers", "layers"), ("model.norm", "norm"),
+            ("lm_head", "output"), ("input_layernorm", "attention_norm"), ("post_attention_layernorm", "ffn_norm"),
+            ("self_attn.q_proj", "attention.wq"), ("self_attn.k_proj", "attention.wk"),
+            ("self_attn.v_proj", "attention.wv"), ("self_attn.o_proj", "attention.wo"),
+            ("mlp.gate_proj", "feed_forward.w1"), ("mlp.down_proj", "feed_forward.w2"),
+            ("mlp.up_proj", "feed_forward.w3"),
+        ):
+            key = key.replace(theirs, ours)
+        return key, value.contiguous()
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    params = dict(dim=config.hidden_size, n_layers=config.num_hidden_layers, head_dim=config.head_dim,
+                  hidden_dim=config.intermediate_size, n_heads=config.num_attention_heads,
+                  n_kv_heads=config.num_key_value_heads, norm_eps=config.rms_norm_eps, vocab_size=config.vocab_size,
+                  rope_theta=10000.0, sliding_window=config.sliding_window,
+                  max_seq_len=config.max_position_embeddings)
+    (folder / "params.json").write_text(json.dumps(params, indent=2) + "\n")
+    tensors = dict(original(key, value.detach()) for key, value in model.state_dict().items())
+    safetensors.torch.save_file(tensors, folder / "consolidated.safetensors")
+    (folder / "consolidated.safetensors").chmod(0o644)
 
 
 def without_prefix(tensors):

@@ -47,7 +47,7 @@ export function ropeScaling(
       given,
     );
   }
-  throw unknownKind(given satisfies never, where);
+  throw unknownKind((given satisfies never as { kind: unknown }).kind, where);
 }
 
 /** Tokens that a dynamically stretched model is meant for. */
