@@ -80,6 +80,14 @@ export { type MistralConfig, mistralConfig } from "./models/mistral/config.ts";
 export { Mistral } from "./models/mistral/model.ts";
 export { type SavedEncoder, type SavedModel, saveEncoder, saveModel } from "./models/save-model.ts";
 export { countParameters, initializeParameters } from "./nn/scope.ts";
+export {
+  classifyByLikelihood,
+  type LabelledText,
+  type LabelProbability,
+  type LikelihoodOptions,
+} from "./pipelines/classify-by-likelihood.ts";
+export { type CodeCompletion, type CompleteCodeOptions, completeCode } from "./pipelines/complete-code.ts";
+export { LanguageModel, type LanguageModelOptions } from "./pipelines/language-model.ts";
 export { type PretrainOptions, type PretrainResult, pretrain } from "./recipes/pretrain.ts";
 export { type QuickstartOptions, type QuickstartResult, quickstart } from "./recipes/quickstart.ts";
 export { applySettings, type Recipe, type RecipeInput, readRecipe } from "./recipes/recipe.ts";

@@ -27,7 +27,7 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["codecs", "data", "hub"],
   ["models"],
   ["eval", "adapt", "train", "generate"],
-  ["serve", "recipes", "plan"],
+  ["serve", "recipes", "pipelines", "plan"],
   ["cli"],
 ];
 

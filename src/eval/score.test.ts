@@ -54,6 +54,24 @@ describe.each(["prefixed", "bare"])("golden checkpoint %s", (name) => {
     expect(windowed).toBe(false);
   });
 
+  test("continuations of one prompt: as the whole text scores them", async () => {
+    const random = new Random(6);
+    const draw = (length: number) => Array.from({ length }, () => random.integer(V));
+    for (const prompt of [draw(1), draw(7)]) {
+      const continuations = [draw(1), draw(5), draw(T - prompt.length + 1)];
+      const found = await scorer.scoreContinuations(prompt, continuations);
+      for (const [i, tokens] of continuations.entries()) {
+        const { logprobs } = await scorer.score([...prompt, ...tokens]);
+        expectNear(found[i]!, logprobs.slice(prompt.length) as number[]);
+      }
+    }
+    const tooLong = scorer.scoreContinuations(draw(5), [draw(T - 3)]);
+    await expect(tooLong).rejects.toThrow(`within the context of ${T} tokens, got 5 and ${T - 3}`);
+    await expect(scorer.scoreContinuations([1], [[]])).rejects.toThrow("continuation: expected at least one");
+    await expect(scorer.scoreContinuations([], [[1]])).rejects.toThrow("prompt: expected at least one");
+    await expect(scorer.scoreContinuations([1], [[V]])).rejects.toThrow("the model's vocabulary");
+  });
+
   test("a text beyond the context: windows of the uncached model, each token once", async () => {
     const hidden = model.hidden(input("tokens", "int32", [1, T]));
     const forward = engine.compile("forward", { logits: model.logits(hidden) }, { constants: weights });

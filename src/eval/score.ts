@@ -1,6 +1,6 @@
 import type { Tokenizer } from "../codecs/tokenizer.ts";
 import { hostTensor } from "../core/dtype.ts";
-import { DataError } from "../core/errors.ts";
+import { ConfigError, DataError } from "../core/errors.ts";
 import type { Weights } from "../core/weights.ts";
 import type { Engine } from "../engine/engine.ts";
 import { CachedProgram, checkTokens, ROWS } from "../generate/cached-program.ts";
@@ -44,6 +44,7 @@ export class Scorer {
     this.#pieceSize = Math.min(PIECE_TOKENS, Math.max(MIN_PIECE, Math.floor(MAX_SCORES / vocabularySize)));
     this.#program = new CachedProgram(engine, model, weights, {
       name: "score",
+      numRows: 2,
       capacity: contextLength,
       outputs: (hidden) => {
         const logits = model.logits(hidden); // (R, V)
@@ -72,9 +73,75 @@ export class Scorer {
     return { logprobs, nats, windowed: tokens.length - 1 > T };
   }
 
+  /**
+   * How probable each of several continuations of one prompt is. The prompt is read once.
+   *
+   * @returns for each continuation, the natural logarithm of each of its tokens' probability
+   * @throws {DataError} if the prompt or a continuation is empty, or an id is outside the vocabulary.
+   * @throws {ConfigError} if the prompt and a continuation do not fit into the context.
+   */
+  async scoreContinuations(
+    prompt: readonly number[],
+    continuations: readonly (readonly number[])[],
+    signal?: AbortSignal,
+  ): Promise<number[][]> {
+    checkTokens("prompt", prompt, this.#vocabularySize);
+    for (const tokens of continuations) this.#checkContinuation(prompt, tokens);
+    const { cache } = this.#program;
+    const before = prompt.length - 1;
+    cache.truncate(0, 0, "score");
+    for (let at = 0; at < before; at += this.#pieceSize) {
+      signal?.throwIfAborted();
+      await this.#scorePiece(0, prompt.slice(at, Math.min(at + this.#pieceSize, before)), []);
+    }
+    const results: number[][] = [];
+    for (const tokens of continuations) {
+      const found: number[] = [];
+      cache.copyRow(0, 1, before);
+      const all = [prompt[before]!, ...tokens];
+      for (let at = 0; at < tokens.length; at += this.#pieceSize) {
+        signal?.throwIfAborted();
+        const end = Math.min(at + this.#pieceSize, tokens.length);
+        found.push(...(await this.#scorePiece(1, all.slice(at, end), all.slice(at + 1, end + 1))));
+      }
+      results.push(found);
+    }
+    return results;
+  }
+
   /** Gives native memory back. */
   dispose(): void {
     this.#program.dispose();
+  }
+
+  #checkContinuation(prompt: readonly number[], tokens: readonly number[]): void {
+    checkTokens("continuation", tokens, this.#vocabularySize);
+    const room = this.#program.capacity - prompt.length + 1;
+    if (tokens.length <= room) return;
+    throw new ConfigError({
+      where: "continuation",
+      expected: `prompt and continuation within the context of ${this.#program.capacity} tokens`,
+      got: `${prompt.length} and ${tokens.length}`,
+      fix: "Shorten the prompt.",
+    });
+  }
+
+  /** Reads a piece of a row; of its last tokens, as many as there are targets, says how probable the next one is. */
+  async #scorePiece(
+    row: number,
+    piece: readonly number[],
+    targets: readonly number[],
+  ): Promise<Iterable<number>> {
+    // One row is asked for at least: the runtime has no kernels for none.
+    const asked = targets.length > 0 ? targets : [0];
+    const first = piece.length - asked.length;
+    const { logprobs } = await this.#program.append(
+      row,
+      piece,
+      asked.map((_, i) => first + i),
+      { targets: hostTensor("int32", [asked.length, 1], Int32Array.from(asked)) },
+    );
+    return targets.length > 0 ? (logprobs!.data as Float32Array) : [];
   }
 
   /** Log-probabilities of the tokens from `first` to `end`, each seeing those from `start` on. */
@@ -90,14 +157,8 @@ export class Scorer {
     for (let at = start; at < end; at += this.#pieceSize) {
       signal?.throwIfAborted();
       const piece = Array.from({ length: Math.min(this.#pieceSize, end - at) }, (_, t) => tokens[at + t]!);
-      // The token after place t is scored by row t. A piece that is only context yields one row, which is dropped.
-      const skipped = Math.max(0, first - 1 - at);
-      const rows = piece.map((_, t) => t).slice(Math.min(skipped, piece.length - 1));
-      const targets = rows.map((t) => tokens[at + t + 1]!);
-      const { logprobs } = await this.#program.append(0, piece, rows, {
-        targets: hostTensor("int32", [rows.length, 1], Int32Array.from(targets)),
-      });
-      if (skipped < piece.length) found.push(...(logprobs!.data as Float32Array));
+      const following = piece.map((_, t) => tokens[at + t + 1]!);
+      found.push(...(await this.#scorePiece(0, piece, following.slice(Math.max(0, first - 1 - at)))));
     }
     const wrong = found.findIndex((logprob) => !Number.isFinite(logprob));
     if (wrong < 0) return found;

@@ -163,14 +163,17 @@ export class KeyValueCache {
   }
 
   #grow(needed: number): void {
-    const lines = this.numRows * this.#numHeads;
     const before = this.#lineSize;
     this.#slots = Math.min(this.#mostSlots, Math.max(needed, 2 * this.#slots));
     this.#planes = this.#planes.map((plane) => {
       const wider = this.#newPlane();
-      for (let line = 0; line < lines; line++) {
-        wider.set(plane.subarray(line * before, (line + 1) * before), line * this.#lineSize);
-      }
+      this.#rows.forEach(({ length, evicted }, row) => {
+        // What is not used is not touched: the system gives it no memory before.
+        const used = (length - evicted) * this.#headSize;
+        for (let line = row * this.#numHeads; line < (row + 1) * this.#numHeads; line++) {
+          wider.set(plane.subarray(line * before, line * before + used), line * this.#lineSize);
+        }
+      });
       return wider;
     });
   }
