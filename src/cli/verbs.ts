@@ -20,6 +20,14 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: "continue a prompt",
     load: async () => (await import("./generate.ts")).generate,
   },
+  complete: {
+    summary: "complete code at a cursor",
+    load: async () => (await import("./complete.ts")).complete,
+  },
+  classify: {
+    summary: "which of several labels suits a text",
+    load: async () => (await import("./classify.ts")).classify,
+  },
   score: {
     summary: "how probable a model finds a text, token by token",
     load: async () => (await import("./score.ts")).score,

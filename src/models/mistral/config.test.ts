@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError } from "../../core/errors.ts";
-import { countParameters } from "../../nn/scope.ts";
 import type { RopeScaling } from "../../nn/rope-scaling.ts";
+import { countParameters } from "../../nn/scope.ts";
 import { type MistralConfig, mistralConfig } from "./config.ts";
 import { Mistral } from "./model.ts";
 import { fromPublishedConfig, toPublishedConfig } from "./weights.ts";

@@ -1,0 +1,72 @@
+import { ConfigError } from "../core/errors.ts";
+import {
+  classifyByLikelihood,
+  type LabelledText,
+  type LabelProbability,
+} from "../pipelines/classify-by-likelihood.ts";
+import { LanguageModel } from "../pipelines/language-model.ts";
+import { boolean, list, text } from "./flag-specs.ts";
+import { loadModelArgument, MODEL_ARGUMENT } from "./model-argument.ts";
+import { readTexts, TEXTS_FLAGS } from "./text-input.ts";
+import { defineVerb, type Verb } from "./verb.ts";
+
+/** Between text and label of an example on the command line. */
+const ARROW = "=>";
+
+/** `plinth classify`: which of several labels suits a text. */
+export const classify: Verb = defineVerb({
+  name: "classify",
+  summary: "which of several labels suits a text",
+  positionals: [MODEL_ARGUMENT],
+  flags: {
+    ...TEXTS_FLAGS,
+    labels: list({ describe: "the labels to choose from, for models that predict the next token" }),
+    template: text({ describe: 'how a text is asked about; default "Text: {text}\\nLabel: {label}"' }),
+    instruction: text({ describe: "said once, at the beginning" }),
+    example: list({ describe: `texts with their labels, as "text ${ARROW} label"` }),
+    calibrate: boolean({ describe: "take out what the model prefers anyway", fallback: true }),
+  },
+  example: 'plinth classify runs/first --labels positive negative --text "What a film!"',
+  run: async ({ positionals: [word], flags, out, signal }) => {
+    const texts = readTexts("classify", flags);
+    const { labels, instruction, calibrate } = flags;
+    const examples = flags.example.map(readExample);
+    // On a command line a line break is hard to type.
+    const template = flags.template?.replaceAll("\\n", "\n");
+    const model = new LanguageModel(loadModelArgument(word!));
+    try {
+      const options = { labels, template, instruction, examples, calibrate, signal };
+      const found = await classifyByLikelihood(model, texts, options);
+      out.result(
+        texts.map((text, i) => ({ text, labels: found[i]! })),
+        render(texts, found),
+      );
+    } finally {
+      model.dispose();
+    }
+  },
+});
+
+function readExample(example: string): LabelledText {
+  const at = example.lastIndexOf(ARROW);
+  const [text, label] = [example.slice(0, at).trim(), example.slice(at + ARROW.length).trim()];
+  if (at > 0 && text !== "" && label !== "") return { text, label };
+  throw new ConfigError({
+    where: "--example",
+    expected: `"text ${ARROW} label"`,
+    got: JSON.stringify(example),
+  });
+}
+
+function render(texts: readonly string[], found: readonly (readonly LabelProbability[])[]): string {
+  const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+  if (texts.length === 1) {
+    const width = Math.max(...found[0]!.map(({ label }) => label.length));
+    return found[0]!
+      .map(({ label, probability }) => `${label.padEnd(width)}  ${percent(probability)}`)
+      .join("\n");
+  }
+  return texts
+    .map((text, i) => `${found[i]![0]!.label}\t${percent(found[i]![0]!.probability)}\t${text}`)
+    .join("\n");
+}

@@ -1,0 +1,140 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { randomModel } from "../../test/random-model.ts";
+import { saveModel } from "../models/save-model.ts";
+import { classifyByLikelihood } from "../pipelines/classify-by-likelihood.ts";
+import { completeCode } from "../pipelines/complete-code.ts";
+import { LanguageModel } from "../pipelines/language-model.ts";
+import { makeFakeStream } from "./fake-stream.ts";
+import { runCli } from "./run-cli.ts";
+import { VERBS } from "./verbs.ts";
+
+// The verbs for tasks: each prints what its library call gives.
+
+let root: string;
+let directory: string;
+let model: LanguageModel;
+
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), "plinth-tasks-"));
+  directory = join(root, "model");
+  saveModel(directory, { ...randomModel(3), card: "# A test\n" });
+  model = LanguageModel.load(directory);
+});
+afterAll(() => {
+  model.dispose();
+  rmSync(root, { recursive: true });
+});
+
+async function plinth(...words: string[]) {
+  const [stdout, stderr] = [makeFakeStream(), makeFakeStream()];
+  const host = { stdout: stdout.stream, stderr: stderr.stream, env: {}, verbs: VERBS };
+  const code = await runCli(words, { ...host, signal: new AbortController().signal });
+  return { code, stdout: stdout.text(), stderr: stderr.text() };
+}
+
+async function json(...words: string[]) {
+  const { code, stdout, stderr } = await plinth(...words, "--json");
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  return JSON.parse(stdout);
+}
+
+async function failure(...words: string[]): Promise<string> {
+  const { code, stdout, stderr } = await plinth(...words);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+  expect(stderr).toMatch(/^plinth: [^\n]+\n$/);
+  return stderr.trim();
+}
+
+function file(name: string, content: string): string {
+  const path = join(root, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+describe("classify", () => {
+  const labels = ["cat", "dog"];
+
+  test("texts given, in a file, in JSON lines", async () => {
+    const texts = ["It barks.", "It purrs."];
+    const expected = await classifyByLikelihood(model, texts, { labels });
+    const rows = texts.map((text, i) => ({ text, labels: expected[i] }));
+    const words = ["classify", directory, "--labels", ...labels];
+    expect(await json(...words, "--text", ...texts)).toEqual(rows);
+    expect(await json(...words, "--file", file("texts.txt", `${texts.join("\r\n")}\n\n`))).toEqual(rows);
+    const lines = texts.map((text) => JSON.stringify({ text })).join("\n");
+    expect(await json(...words, "--file", file("texts.jsonl", lines))).toEqual(rows);
+    const { stdout } = await plinth(...words, "--text", texts[0]!);
+    const [best] = expected[0]!;
+    expect(stdout.split("\n")[0]).toBe(`${best!.label}  ${(100 * best!.probability).toFixed(1)} %`);
+  });
+
+  test("template, instruction, examples, no calibration", async () => {
+    const options = { instruction: "Sort", template: "Q {text}\nA {label}", calibrate: false };
+    const examples = [{ text: "It says => nothing", label: "dog" }];
+    const expected = await classifyByLikelihood(model, ["x"], { labels, ...options, examples });
+    const words = ["--instruction", "Sort", "--template", "Q {text}\\nA {label}", "--no-calibrate"];
+    const example = ["--example", "It says => nothing => dog"];
+    const found = await json(
+      "classify",
+      directory,
+      "--text",
+      "x",
+      "--labels",
+      ...labels,
+      ...words,
+      ...example,
+    );
+    expect(found).toEqual([{ text: "x", labels: expected[0] }]);
+  });
+
+  test.each([
+    [["--labels", "a", "b"], "plinth classify: expected either --text or --file, got neither."],
+    [["--labels", "a", "b", "--text", "x", "--file", "y"], "got both"],
+    [["--text", "x"], "labels: expected at least two different labels"],
+    [["--text", "x", "--labels", "a", "b", "--example", "no arrow"], '--example: expected "text => label"'],
+    [["--file", "/no/such", "--labels", "a", "b"], "/no/such: expected"],
+  ])("%j", async (words, message) => {
+    expect(await failure("classify", directory, ...words)).toContain(message);
+  });
+
+  test("a file without a text", async () => {
+    const path = file("empty.txt", "\n \n");
+    expect(await failure("classify", directory, "--labels", "a", "b", "--file", path)).toContain(
+      "a text a line",
+    );
+  });
+});
+
+describe("complete", () => {
+  const code = "function f() {\n  a();\n  b();\n}\n";
+
+  test("code given, or a place in a file", async () => {
+    const before = "function f() {\n  a();\n  b";
+    const expected = await completeCode(model, { before, until: "line", maxTokens: 12 });
+    const words = ["complete", directory, "--until", "line", "--max-tokens", "12"];
+    expect(await json(...words, "--before", before)).toEqual(expected);
+    const path = file("code.js", code);
+    expect(await json(...words, "--file", path, "--line", "3", "--column", "4")).toEqual(expected);
+    expect((await plinth(...words, "--before", before)).stdout).toBe(`${expected.completion}\n`);
+  });
+
+  test.each([
+    [[], "plinth complete: expected --before, or --file with a place in it, got neither."],
+    [["--before", "a", "--line", "1"], "got --before with --line or --column"],
+    [["--before", "a", "--after", "b"], "tokens for filling in the middle"],
+  ])("%j", async (words, message) => {
+    expect(await failure("complete", directory, ...words)).toContain(message);
+  });
+
+  test("places that are not in the file", async () => {
+    const path = file("short.js", code);
+    expect(await failure("complete", directory, "--file", path, "--line", "9")).toContain(
+      "a line in [1, 5], got 9",
+    );
+    const column = await failure("complete", directory, "--file", path, "--line", "2", "--column", "9");
+    expect(column).toContain("a column in [1, 7], got 9");
+  });
+});
