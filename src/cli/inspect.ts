@@ -49,10 +49,12 @@ function modelRows({ family, shape, numParameters, memory, tokenizer, config }: 
   ];
   if (shape) {
     const { numLayers, width, numHeads, numKeyValueHeads, contextLength, vocabularySize } = shape;
+    const window =
+      shape.slidingWindow === undefined ? "" : `, seen through a window of ${shape.slidingWindow}`;
     const shared = numKeyValueHeads === numHeads ? "" : ` (${numKeyValueHeads} of keys and values)`;
     rows.push(
       ["shape", `${numLayers} layers × ${width}, ${numHeads} heads${shared}`],
-      ["context", `${contextLength} tokens`],
+      ["context", `${contextLength} tokens${window}`],
       ["vocabulary", `${vocabularySize} tokens`],
     );
   }

@@ -3,13 +3,14 @@ import { basename, dirname, join } from "node:path";
 import { loadTokenizer } from "../codecs/tokenizer.ts";
 import { numElements } from "../core/dtype.ts";
 import { ConfigError, EnvironmentError, FormatError } from "../core/errors.ts";
-import { openModelDirectory } from "../hub/model-directory.ts";
 import { readJsonFile } from "../hub/read-json-file.ts";
 import { SafetensorsFile } from "../hub/safetensors.ts";
 import type { TensorEntry } from "../hub/safetensors-header.ts";
 import type { StoredDType } from "../hub/stored-dtype.ts";
 import type { JsonObject, JsonValue } from "../hub/strict-json.ts";
 import type { CausalLM, DecoderShape } from "../models/contracts.ts";
+import { PARAMS } from "../models/mistral/consolidated.ts";
+import { openCheckpoint } from "../models/open-checkpoint.ts";
 import { familyOf } from "../models/registry.ts";
 import { cachedHeadSize } from "../nn/causal-attention.ts";
 import { countParameters } from "../nn/scope.ts";
@@ -52,14 +53,14 @@ export interface ModelReport {
   readonly numParameters: number | null;
   readonly memory: MemoryReport | null;
   readonly tokenizer: TokenizerReport | null;
-  /** `config.json` as it stands. */
+  /** `config.json` as it stands, or what `params.json` would say there. */
   readonly config: JsonObject;
 }
 
 /** Bytes that the model takes as float32. */
 export interface MemoryReport {
   readonly weightsBytes: number;
-  /** Keys and values of one sequence as long as the context. */
+  /** Keys and values of one sequence as long as the context, or as the window that every layer has. */
   readonly cacheBytes: number;
   /** Weights, gradients and AdamW's two moments; activations come on top. */
   readonly trainingBytes: number;
@@ -95,7 +96,8 @@ export function inspectPath(path: string, withStats: boolean): Inspection {
   }
   if (!status.isDirectory()) return inspectFile(path, withStats);
   const directory = modelDirectory(path);
-  if (existsSync(join(directory, "config.json"))) return inspectModel(directory, withStats);
+  const isModel = ["config.json", PARAMS].some((name) => existsSync(join(directory, name)));
+  if (isModel) return inspectModel(directory, withStats);
   if (existsSync(join(path, MANIFEST_FILE))) return inspectCheckpoint(path, withStats);
   const newest = [join(path, "checkpoints"), path]
     .flatMap((place) => new CheckpointStore(place).list())
@@ -141,7 +143,7 @@ function inspectCheckpoint(path: string, withStats: boolean): Inspection {
 }
 
 function inspectModel(path: string, withStats: boolean): Inspection {
-  const directory = openModelDirectory(path);
+  const directory = openCheckpoint(path);
   try {
     const { weights, config } = directory;
     const entries = weights.names.map((name) => weights.entry(name));
@@ -180,13 +182,15 @@ function buildModel(config: JsonObject, path: string, names: readonly string[]):
 /** Only what the contract names: a model may carry more. */
 function shapeOf({ shape }: CausalLM): DecoderShape {
   const { vocabularySize, contextLength, width, numLayers, numHeads, numKeyValueHeads, headSize } = shape;
-  return { vocabularySize, contextLength, width, numLayers, numHeads, numKeyValueHeads, headSize };
+  const sizes = { vocabularySize, contextLength, width, numLayers, numHeads, numKeyValueHeads, headSize };
+  return shape.slidingWindow === undefined ? sizes : { ...sizes, slidingWindow: shape.slidingWindow };
 }
 
 function estimateMemory({ parameters, shape }: CausalLM): MemoryReport {
   const weightsBytes = 4 * countParameters(parameters);
-  const { numLayers, numKeyValueHeads, headSize, contextLength } = shape;
-  const cacheBytes = 2 * 4 * numLayers * numKeyValueHeads * contextLength * cachedHeadSize(headSize);
+  const { numLayers, numKeyValueHeads, headSize, contextLength, slidingWindow = contextLength } = shape;
+  const kept = Math.min(contextLength, slidingWindow);
+  const cacheBytes = 2 * 4 * numLayers * numKeyValueHeads * kept * cachedHeadSize(headSize);
   return { weightsBytes, cacheBytes, trainingBytes: 4 * weightsBytes };
 }
 

@@ -7,6 +7,7 @@ left out, and `texts` needs a `tokenizer.json` in DIR. The JSON printed on stdou
 
   versions      of the Python packages
   weightsSha256 of every safetensors file in DIR, so a recorded answer belongs to one set of weights
+  configSha256  of config.json: a record belongs to one configuration, too
   architecture  the class AutoModelForCausalLM chose
   missing       parameters transformers wants that the file lacks (a tied head is not missing)
   unexpected    tensors in the file that transformers does not know
@@ -45,6 +46,7 @@ def main():
                       tokenizers=tokenizers.__version__),
         weightsSha256={path.name: hashlib.sha256(path.read_bytes()).hexdigest()
                        for path in sorted(folder.glob("*.safetensors"))},
+        configSha256=hashlib.sha256((folder / "config.json").read_bytes()).hexdigest(),
         architecture=type(model).__name__,
         missing=sorted(info["missing_keys"]),
         unexpected=sorted(info["unexpected_keys"]),
@@ -68,7 +70,8 @@ def logits(model, tokens):
 
 @torch.no_grad()
 def greedy(model, tokens, count):
-    room = model.config.max_position_embeddings - len(tokens) + 1
+    # A table of positions ends; rotary positions do not.
+    room = getattr(model.config, "n_positions", sys.maxsize) - len(tokens) + 1
     if count > room:
         sys.exit(f"check_export.py: greedyTokens: expected at most {room} after {len(tokens)} tokens, got {count}")
     model.generation_config.eos_token_id = None  # never stop early: the comparison wants all of them
