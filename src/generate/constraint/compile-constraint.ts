@@ -1,0 +1,47 @@
+import { ConfigError } from "../../core/errors.ts";
+import { type Grammar, literal, textOf } from "./grammar.ts";
+import { GrammarConstraint } from "./grammar-constraint.ts";
+import { regexAutomaton } from "./regex-automaton.ts";
+import type { TokenConstraint } from "./token-constraint.ts";
+import type { TokenVocabulary } from "./token-vocabulary.ts";
+
+/** What a text has to be. */
+export type ConstraintSpec =
+  /** One of these texts. Where one begins another, the model decides whether to end. */
+  | { readonly choices: readonly string[] }
+  /** The whole text matches: see `parseRegex` for what is understood. */
+  | { readonly regex: string };
+
+/**
+ * Makes a constraint that a generation cannot break: at every point only tokens are allowed after which the text can still be completed.
+ *
+ * @throws {ConfigError} if it is malformed, asks for something that cannot be followed, or cannot be satisfied.
+ * @example
+ * const constraint = compileConstraint({ choices: ["yes", "no"] }, new TokenVocabulary(tokenizer));
+ * constraint.start.canEnd; // => false
+ */
+export function compileConstraint(spec: ConstraintSpec, vocabulary: TokenVocabulary): TokenConstraint {
+  const [kind, grammar] = readSpec(spec);
+  return new GrammarConstraint(grammar, vocabulary, kind);
+}
+
+function readSpec(spec: ConstraintSpec): [kind: string, grammar: Grammar] {
+  const keys = Object.keys(spec).filter((key) => Object.hasOwn(spec, key));
+  if ("choices" in spec) return ["choices", choicesGrammar(spec.choices)];
+  if ("regex" in spec) return ["regex", textOf(regexAutomaton(spec.regex, "whole", "regex"))];
+  throw new ConfigError({ where: "constraint", expected: "choices or regex", got: keys.join() || "nothing" });
+}
+
+function choicesGrammar(choices: readonly string[]): Grammar {
+  const isList = Array.isArray(choices) && choices.every((text) => typeof text === "string");
+  if (!isList || choices.length === 0) {
+    const got = isList ? "none" : JSON.stringify(choices);
+    throw new ConfigError({ where: "choices", expected: "a list of texts", got });
+  }
+  const lone = choices.find((text) => /\p{Surrogate}/u.test(text));
+  if (lone !== undefined) {
+    const got = JSON.stringify(lone);
+    throw new ConfigError({ where: "choices", expected: "well-formed Unicode text", got });
+  }
+  return literal(...choices);
+}
