@@ -233,7 +233,7 @@ function isSingle(set: CodePoints): boolean {
 
 /** Any text around the expression, as where a schema searches for it. */
 export function anywhere(node: RegexNode): RegexNode {
-  const any = { kind: "set", set: ANY } as const;
-  const rest = { kind: "repeat", part: any, min: 0, max: Number.POSITIVE_INFINITY } as const;
+  const one: RegexNode = { kind: "set", set: ANY };
+  const rest: RegexNode = { kind: "repeat", part: one, min: 0, max: Number.POSITIVE_INFINITY };
   return { kind: "sequence", parts: [rest, node, rest] };
 }
