@@ -43,10 +43,13 @@ export interface ModelDirectoryContents {
   readonly config: object;
   /** Written as `generation_config.json`. */
   readonly generationConfig?: object;
-  readonly tensors: Iterable<NamedTensor>;
-  /** Text files by name: `tokenizer.json`, `README.md` … */
-  readonly files: Readonly<Record<string, string>>;
+  readonly tensors: Iterable<NamedTensor> | WeightsWriter;
+  /** Further files by name: `tokenizer.json`, `README.md` … */
+  readonly files: Readonly<Record<string, string | Uint8Array>>;
 }
+
+/** Writes `model.safetensors`, or shards and their index, into a directory, and forces them to the disk. */
+export type WeightsWriter = (directory: string) => void;
 
 /** A Hugging Face model directory open for reading. */
 export interface ModelDirectory {
@@ -68,14 +71,15 @@ export interface ModelDirectory {
 export function writeModelDirectory(directory: string, contents: ModelDirectoryContents): void {
   const { config, generationConfig, tensors, files } = contents;
   for (const name of Object.keys(files)) checkFileName(directory, name);
-  const texts: Record<string, string> = { ...files, [CONFIG]: serializeJson(config, CONFIG) };
+  const texts: Record<string, string | Uint8Array> = { ...files, [CONFIG]: serializeJson(config, CONFIG) };
   if (generationConfig) texts[GENERATION_CONFIG] = serializeJson(generationConfig, GENERATION_CONFIG);
   withSystemErrors(directory, "a model directory that can be written", () => {
     checkReplaceable(directory, texts);
     replaceDirectoryAtomic(directory, (temporary) => {
       for (const [name, text] of Object.entries(texts)) writeSynced(join(temporary, name), text);
+      if (typeof tensors === "function") tensors(temporary);
       // "pt" is what `transformers` looks for before it loads a safetensors file.
-      streamSafetensors(join(temporary, SINGLE_WEIGHTS), tensors, { format: "pt" }, directory);
+      else streamSafetensors(join(temporary, SINGLE_WEIGHTS), tensors, { format: "pt" }, directory);
     });
   });
 }
@@ -107,7 +111,7 @@ function checkFileName(directory: string, name: string): void {
   });
 }
 
-function checkReplaceable(directory: string, texts: Readonly<Record<string, string>>): void {
+function checkReplaceable(directory: string, texts: Readonly<Record<string, string | Uint8Array>>): void {
   if (!existsSync(directory)) return;
   for (const entry of readdirSync(directory, { withFileTypes: true })) {
     const known = KNOWN_FILES.has(entry.name) || SHARD.test(entry.name) || Object.hasOwn(texts, entry.name);

@@ -3,7 +3,7 @@ import { FormatError, ShapeError } from "../core/errors.ts";
 import { replaceFileAtomic } from "./atomic-write.ts";
 import { type FileDigest, HashingFileWriter } from "./file-writer.ts";
 import { MAX_HEADER_BYTES, METADATA_KEY, PREFIX_BYTES } from "./safetensors-header.ts";
-import { STORED_ORDER, toStoredDType } from "./stored-dtype.ts";
+import { STORED_BYTES, STORED_ORDER, type StoredDType, toStoredDType } from "./stored-dtype.ts";
 import { describeJson } from "./strict-json.ts";
 import { withSystemErrors } from "./system-error.ts";
 
@@ -44,24 +44,59 @@ export function streamSafetensors(
   metadata: Readonly<Record<string, string>> = {},
   where: string = path,
 ): FileDigest {
-  const ordered = inFileOrder(where, tensors);
-  const header = encodeHeader(where, ordered, metadata);
+  const named = [...tensors];
+  const planned = named.map(([name, { dtype, shape }]) => ({ name, dtype: toStoredDType(dtype), shape }));
+  const layout = layOutTensors(where, planned, metadata);
+  const byName = new Map(named);
   const writer = new HashingFileWriter(path);
   try {
-    writer.write(header);
-    for (const [name, tensor] of ordered)
-      writer.write(bytesOf(`${where}, tensor ${describeJson(name)}`, tensor));
+    writer.write(layout.header);
+    for (const name of layout.places.keys())
+      writer.write(bytesOf(`${where}, tensor ${describeJson(name)}`, byName.get(name)!));
     return writer.finish();
   } finally {
     writer.close();
   }
 }
 
-function inFileOrder(where: string, tensors: Iterable<NamedTensor>): readonly NamedTensor[] {
+/** What a file has to know of a tensor before its bytes come. */
+export interface PlannedTensor {
+  readonly name: string;
+  readonly dtype: StoredDType;
+  readonly shape: readonly number[];
+}
+
+/** Where everything goes in a safetensors file. */
+export interface SafetensorsLayout {
+  readonly header: Uint8Array;
+  /** By name, in the order of the file; offsets count from its beginning. */
+  readonly places: ReadonlyMap<string, { readonly byteOffset: number; readonly byteLength: number }>;
+}
+
+/**
+ * Lays a file out before there are any bytes: widest dtype first, then names in UTF-8 order. Errors as `writeSafetensors`.
+ */
+export function layOutTensors(
+  where: string,
+  tensors: readonly PlannedTensor[],
+  metadata: Readonly<Record<string, string>>,
+): SafetensorsLayout {
+  const ordered = inFileOrder(where, tensors);
+  const header = encodeHeader(where, ordered, metadata);
+  const places = new Map<string, { byteOffset: number; byteLength: number }>();
+  let byteOffset = header.length;
+  for (const { name, dtype, shape } of ordered) {
+    const byteLength = numElements(shape) * STORED_BYTES[dtype];
+    places.set(name, { byteOffset, byteLength });
+    byteOffset += byteLength;
+  }
+  return { header, places };
+}
+
+function inFileOrder(where: string, tensors: readonly PlannedTensor[]): readonly PlannedTensor[] {
   const names = new Set<string>();
-  const keyed: { readonly named: NamedTensor; readonly rank: number; readonly key: Buffer }[] = [];
-  for (const named of tensors) {
-    const [name, tensor] = named;
+  const keyed = tensors.map((planned) => {
+    const { name, dtype } = planned;
     requireText(`${where}, tensor name`, name);
     if (names.has(name) || name === METADATA_KEY) {
       throw new FormatError({
@@ -71,17 +106,16 @@ function inFileOrder(where: string, tensors: Iterable<NamedTensor>): readonly Na
       });
     }
     names.add(name);
-    const rank = STORED_ORDER.indexOf(toStoredDType(tensor.dtype));
-    keyed.push({ named, rank, key: Buffer.from(name) });
-  }
+    return { planned, rank: STORED_ORDER.indexOf(dtype), key: Buffer.from(name) };
+  });
   keyed.sort((a, b) => a.rank - b.rank || Buffer.compare(a.key, b.key));
-  return keyed.map(({ named }) => named);
+  return keyed.map(({ planned }) => planned);
 }
 
 /** Length prefix and header text, padded with spaces so that the data begins at a multiple of 8. */
 function encodeHeader(
   where: string,
-  tensors: readonly NamedTensor[],
+  tensors: readonly PlannedTensor[],
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array {
   const fields: string[] = [];
@@ -89,11 +123,10 @@ function encodeHeader(
   for (const text of sorted.flat()) requireText(`${where}, ${METADATA_KEY}`, text);
   if (sorted.length > 0) fields.push(`"${METADATA_KEY}":${JSON.stringify(Object.fromEntries(sorted))}`);
   let begin = 0;
-  for (const [name, { dtype, shape }] of tensors) {
+  for (const { name, dtype, shape } of tensors) {
     checkShape(`${where}, tensor ${describeJson(name)}`, shape);
-    const end = begin + numElements(shape) * BYTES_PER_ELEMENT[dtype];
-    const entry = { dtype: toStoredDType(dtype), shape, data_offsets: [begin, end] };
-    fields.push(`${JSON.stringify(name)}:${JSON.stringify(entry)}`);
+    const end = begin + numElements(shape) * STORED_BYTES[dtype];
+    fields.push(`${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [begin, end] })}`);
     begin = end;
   }
   const text = new TextEncoder().encode(`{${fields.join(",")}}`);

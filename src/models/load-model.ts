@@ -2,11 +2,11 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { loadTokenizer, type Tokenizer } from "../codecs/tokenizer.ts";
 import { FormatError } from "../core/errors.ts";
-import { nearest } from "../core/nearest.ts";
 import type { Weight, Weights } from "../core/weights.ts";
 import type { ModelWeights } from "../hub/model-weights.ts";
-import type { Parameter } from "../nn/scope.ts";
+import { openQuantizedWeights, type QuantizedWeights } from "../hub/quantized-weights.ts";
 import type { CausalLM, Encoder } from "./contracts.ts";
+import { type Described, matchTensors } from "./match-tensors.ts";
 import { openCheckpoint } from "./open-checkpoint.ts";
 import { encoderFamilyOf, type Family, familyOf } from "./registry.ts";
 
@@ -14,7 +14,7 @@ import { encoderFamilyOf, type Family, familyOf } from "./registry.ts";
 export interface Loaded<M> {
   readonly directory: string;
   readonly model: M;
-  /** By parameter path, float32. */
+  /** By parameter path: float32, or quantised where the directory is. */
   readonly weights: Weights;
   readonly tokenizer: Tokenizer | undefined;
 }
@@ -52,8 +52,11 @@ function load<M extends Described>(
   const opened = openCheckpoint(directory);
   try {
     const family = find(opened.config.model_type, join(directory, "config.json"));
-    const model = family.fromPublished(opened.config, opened.weights.names);
-    const weights = readWeights(directory, model, family, opened.weights);
+    const quantized = openQuantizedWeights(opened.config, opened.weights, join(directory, "config.json"));
+    const names = quantized?.names ?? opened.weights.names;
+    const model = family.fromPublished(opened.config, names);
+    const nameOf = matchTensors(directory, model, family, names);
+    const weights = readWeights(directory, model, nameOf, opened.weights, quantized);
     const hasTokenizer = existsSync(join(directory, "tokenizer.json"));
     return { directory, model, weights, tokenizer: hasTokenizer ? loadTokenizer(directory) : undefined };
   } finally {
@@ -61,29 +64,18 @@ function load<M extends Described>(
   }
 }
 
-interface Described {
-  readonly parameters: readonly Parameter[];
-}
-
 function readWeights<M extends Described>(
   directory: string,
-  model: M,
-  family: Family<M>,
+  { parameters }: M,
+  nameOf: ReadonlyMap<string, string>,
   published: ModelWeights,
+  quantized: QuantizedWeights | undefined,
 ): Map<string, Weight> {
-  const nameOf = new Map<string, string>();
-  const names = new Set(published.names);
-  for (const name of published.names) {
-    const path = family.pathOfPublished(name, model, names);
-    if (path !== undefined) nameOf.set(path, name);
-  }
-  const known = new Set(model.parameters.map(({ path }) => path));
-  const missing = [...known].filter((path) => !nameOf.has(path));
-  const extra = [...nameOf.keys()].filter((path) => !known.has(path));
-  if (missing.length + extra.length > 0) throw disagreement(directory, missing, extra);
   return new Map(
-    model.parameters.map(({ path, shape }) => {
+    parameters.map(({ path, shape, sumAxis }): [string, Weight] => {
       const name = nameOf.get(path)!;
+      const blocks = sumAxis === undefined ? undefined : quantized?.open(name, shape, sumAxis);
+      if (blocks) return [path, blocks];
       const entry = published.entry(name);
       if (entry.shape.join() !== shape.join()) {
         throw new FormatError({
@@ -95,20 +87,4 @@ function readWeights<M extends Described>(
       return [path, published.float32(name)];
     }),
   );
-}
-
-function disagreement(directory: string, missing: string[], extra: string[]): FormatError {
-  const list = (names: string[]) => names.slice(0, 5).join(", ") + (names.length > 5 ? ", …" : "");
-  const near = missing.length > 0 ? nearest(missing[0]!, extra) : undefined;
-  return new FormatError({
-    where: directory,
-    expected: "exactly the tensors of the architecture",
-    got: [
-      missing.length > 0 ? `${missing.length} missing (${list(missing)})` : "",
-      extra.length > 0 ? `${extra.length} left over (${list(extra)})` : "",
-    ]
-      .filter(Boolean)
-      .join(" and "),
-    ...(near && { fix: `Is "${near}" meant to be "${missing[0]}"?` }),
-  });
 }

@@ -6,7 +6,7 @@ export class Embedding {
   readonly weight: Parameter;
 
   constructor(scope: Scope, numRows: number, width: number, initialize: Initializer) {
-    this.weight = scope.parameter("weight", [numRows, width], initialize);
+    this.weight = scope.parameter("weight", [numRows, width], initialize, { sumAxis: 1 });
   }
 
   forward(ids: Tensor): Tensor {

@@ -20,7 +20,8 @@ export class Linear {
     const { inSize, outSize, layout } = options;
     const shape = layout === "out-in" ? [outSize, inSize] : [inSize, outSize];
     this.options = options;
-    this.weight = scope.parameter("weight", shape, options.initialize);
+    const sumAxis = layout === "out-in" ? 1 : 0;
+    this.weight = scope.parameter("weight", shape, options.initialize, { sumAxis });
     this.bias = options.bias ? scope.parameter("bias", [outSize], filled(0)) : undefined;
   }
 

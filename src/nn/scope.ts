@@ -36,6 +36,8 @@ export interface Parameter {
   readonly shape: readonly number[];
   readonly initialize: Initializer;
   readonly tensor: Tensor;
+  /** Of a matrix, the axis that products with it sum over, as well as the one that a looked-up row runs along. */
+  readonly sumAxis?: 0 | 1;
 }
 
 /**
@@ -61,12 +63,17 @@ export class Scope {
   }
 
   /** @throws {ConfigError} if the path is taken. */
-  parameter(name: string, shape: readonly number[], initialize: Initializer): Parameter {
+  parameter(
+    name: string,
+    shape: readonly number[],
+    initialize: Initializer,
+    matrix: Pick<Parameter, "sumAxis"> = {},
+  ): Parameter {
     const path = this.#join(name);
     if (this.#declared.has(path)) {
       throw new ConfigError({ where: path, expected: "a parameter path used once", got: "it a second time" });
     }
-    const declared: Parameter = { path, shape, initialize, tensor: parameter(path, shape) };
+    const declared: Parameter = { path, shape, initialize, tensor: parameter(path, shape), ...matrix };
     this.#declared.set(path, declared);
     return declared;
   }
