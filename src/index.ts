@@ -41,6 +41,7 @@ export { Engine, type EngineOptions, exportOnnx } from "./engine/engine.ts";
 export type { Program, ProgramOptions } from "./engine/program.ts";
 export { readWeight, readWeights } from "./engine/stored-tensor.ts";
 export { bitsPerByte } from "./eval/bits-per-byte.ts";
+export { Perplexity } from "./eval/perplexity.ts";
 export { type NgramModel, type NgramOptions, trainNgram } from "./eval/ngram.ts";
 export { Scorer, scoredBitsPerByte, scoreTokens, type TokenScores } from "./eval/score.ts";
 export {
@@ -78,6 +79,7 @@ export { Gpt2 } from "./models/gpt2/model.ts";
 export { type LoadedEncoder, type LoadedModel, loadEncoder, loadModel } from "./models/load-model.ts";
 export { type MistralConfig, mistralConfig } from "./models/mistral/config.ts";
 export { Mistral } from "./models/mistral/model.ts";
+export { type QuantizeOptions, type QuantizeReport, quantizeModel } from "./models/quantize-model.ts";
 export { type SavedEncoder, type SavedModel, saveEncoder, saveModel } from "./models/save-model.ts";
 export { countParameters, initializeParameters } from "./nn/scope.ts";
 export {

@@ -32,6 +32,10 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: "how probable a model finds a text, token by token",
     load: async () => (await import("./score.ts")).score,
   },
+  quantize: {
+    summary: "make a model smaller and faster: 4 or 8 bits a weight",
+    load: async () => (await import("./quantize.ts")).quantize,
+  },
   inspect: {
     summary: "what is in a model, a checkpoint or a .safetensors file",
     load: async () => (await import("./inspect.ts")).inspect,

@@ -56,24 +56,49 @@ export function replaceFileAtomic<T>(path: string, write: (temporary: string) =>
  * unchanged; after any error one whole directory, nearly always the old, is in place and no temporary one left.
  */
 export function replaceDirectoryAtomic<T>(path: string, fill: (temporary: string) => T): T {
-  const parent = dirname(resolve(path));
-  ensureDirectory(parent);
-  finishReplacement(path);
-  removeAbandoned(parent, (name) => name === basename(path));
-  const temporary = temporaryName(path);
+  const temporary = beginReplacement(path);
   try {
     mkdirSync(temporary);
     const result = fill(temporary);
-    syncTree(temporary);
-    moveIntoPlace(temporary, path);
-    syncDirectory(parent);
-    // Quietly: the new directory is in place, and the next replacement tries again.
-    removeQuietly(asideName(path));
+    publish(temporary, path);
     return result;
   } catch (error) {
     removeQuietly(temporary);
     throw error;
   }
+}
+
+/** {@link replaceDirectoryAtomic} with a `fill` that takes its time; one replacement of a path at a time. */
+export async function replaceDirectoryLater<T>(
+  path: string,
+  fill: (temporary: string) => Promise<T>,
+): Promise<T> {
+  const temporary = beginReplacement(path);
+  try {
+    mkdirSync(temporary);
+    const result = await fill(temporary);
+    publish(temporary, path);
+    return result;
+  } catch (error) {
+    removeQuietly(temporary);
+    throw error;
+  }
+}
+
+function beginReplacement(path: string): string {
+  const parent = dirname(resolve(path));
+  ensureDirectory(parent);
+  finishReplacement(path);
+  removeAbandoned(parent, (name) => name === basename(path));
+  return temporaryName(path);
+}
+
+function publish(temporary: string, path: string): void {
+  syncTree(temporary);
+  moveIntoPlace(temporary, path);
+  syncDirectory(dirname(resolve(path)));
+  // Quietly: the new directory is in place, and the next replacement tries again.
+  removeQuietly(asideName(path));
 }
 
 /**

@@ -5,7 +5,14 @@ export {
   type ModelDirectoryContents,
   openModelDirectory,
   writeModelDirectory,
+  writeModelDirectoryLater,
 } from "./model-directory.ts";
 export { type ModelWeights, openModelWeights } from "./model-weights.ts";
 export { SafetensorsFile } from "./safetensors.ts";
-export { type NamedTensor, streamSafetensors, writeSafetensors } from "./safetensors-writer.ts";
+export {
+  type NamedTensor,
+  type PlannedTensor,
+  streamSafetensors,
+  writeSafetensors,
+} from "./safetensors-writer.ts";
+export { ShardedWriter } from "./sharded-writer.ts";

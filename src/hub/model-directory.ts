@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError, EnvironmentError, FormatError } from "../core/errors.ts";
-import { asideName, replaceDirectoryAtomic } from "./atomic-write.ts";
+import { asideName, replaceDirectoryAtomic, replaceDirectoryLater } from "./atomic-write.ts";
 import { writeSynced } from "./file-writer.ts";
 import { type ModelWeights, openModelWeights, SHARD_INDEX, SINGLE_WEIGHTS } from "./model-weights.ts";
 import { readJsonObject } from "./read-json-file.ts";
@@ -37,19 +37,21 @@ const KNOWN_FILES: ReadonlySet<string> = new Set([
 
 const SHARD = /^model-[0-9]{5}-of-[0-9]{5}\.safetensors$/;
 
+const WRITABLE = "a model directory that can be written";
+
+/** Content of files by name. */
+type Texts = Readonly<Record<string, string | Uint8Array>>;
+
 /** What goes into a model directory. */
 export interface ModelDirectoryContents {
   /** Written as `config.json`. */
   readonly config: object;
   /** Written as `generation_config.json`. */
   readonly generationConfig?: object;
-  readonly tensors: Iterable<NamedTensor> | WeightsWriter;
+  readonly tensors: Iterable<NamedTensor>;
   /** Further files by name: `tokenizer.json`, `README.md` … */
-  readonly files: Readonly<Record<string, string | Uint8Array>>;
+  readonly files: Texts;
 }
-
-/** Writes `model.safetensors`, or shards and their index, into a directory, and forces them to the disk. */
-export type WeightsWriter = (directory: string) => void;
 
 /** A Hugging Face model directory open for reading. */
 export interface ModelDirectory {
@@ -69,19 +71,50 @@ export interface ModelDirectory {
  * @throws {EnvironmentError} if the directory is in other use or the system refuses. What was there is intact.
  */
 export function writeModelDirectory(directory: string, contents: ModelDirectoryContents): void {
-  const { config, generationConfig, tensors, files } = contents;
-  for (const name of Object.keys(files)) checkFileName(directory, name);
-  const texts: Record<string, string | Uint8Array> = { ...files, [CONFIG]: serializeJson(config, CONFIG) };
-  if (generationConfig) texts[GENERATION_CONFIG] = serializeJson(generationConfig, GENERATION_CONFIG);
-  withSystemErrors(directory, "a model directory that can be written", () => {
+  const texts = textsOf(directory, contents);
+  withSystemErrors(directory, WRITABLE, () => {
     checkReplaceable(directory, texts);
     replaceDirectoryAtomic(directory, (temporary) => {
       for (const [name, text] of Object.entries(texts)) writeSynced(join(temporary, name), text);
-      if (typeof tensors === "function") tensors(temporary);
       // "pt" is what `transformers` looks for before it loads a safetensors file.
-      else streamSafetensors(join(temporary, SINGLE_WEIGHTS), tensors, { format: "pt" }, directory);
+      streamSafetensors(join(temporary, SINGLE_WEIGHTS), contents.tensors, { format: "pt" }, directory);
     });
   });
+}
+
+/**
+ * As {@link writeModelDirectory}, for weights that are made one by one while they are written.
+ *
+ * @param writeWeights writes `model.safetensors`, or shards and their index, into the directory it is given; what it throws is
+ *   thrown, and leaves everything as it was
+ */
+export async function writeModelDirectoryLater(
+  directory: string,
+  contents: Omit<ModelDirectoryContents, "tensors">,
+  writeWeights: (temporary: string) => Promise<void>,
+): Promise<void> {
+  const texts = textsOf(directory, contents);
+  try {
+    checkReplaceable(directory, texts);
+    await replaceDirectoryLater(directory, async (temporary) => {
+      for (const [name, text] of Object.entries(texts)) writeSynced(join(temporary, name), text);
+      await writeWeights(temporary);
+    });
+  } catch (error) {
+    withSystemErrors(directory, WRITABLE, () => {
+      throw error;
+    });
+  }
+}
+
+function textsOf(directory: string, contents: Omit<ModelDirectoryContents, "tensors">): Texts {
+  const { config, generationConfig, files } = contents;
+  for (const name of Object.keys(files)) checkFileName(directory, name);
+  return {
+    ...files,
+    [CONFIG]: serializeJson(config, CONFIG),
+    ...(generationConfig && { [GENERATION_CONFIG]: serializeJson(generationConfig, GENERATION_CONFIG) }),
+  };
 }
 
 /**
@@ -111,7 +144,7 @@ function checkFileName(directory: string, name: string): void {
   });
 }
 
-function checkReplaceable(directory: string, texts: Readonly<Record<string, string | Uint8Array>>): void {
+function checkReplaceable(directory: string, texts: Texts): void {
   if (!existsSync(directory)) return;
   for (const entry of readdirSync(directory, { withFileTypes: true })) {
     const known = KNOWN_FILES.has(entry.name) || SHARD.test(entry.name) || Object.hasOwn(texts, entry.name);

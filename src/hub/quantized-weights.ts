@@ -149,13 +149,7 @@ function openOwn(config: JsonObject, weights: ModelWeights, where: string): Quan
       const [rows, rowSize] = [shape[1 - axis]!, shape[axis]!];
       const shapes = partShapes(rows, rowSize, blockSize, scheme);
       const part = (suffix: string, dtype: "U8" | "F32", expected: readonly number[]): StoredTensor => {
-        checkPart(
-          weights,
-          name + suffix,
-          dtype,
-          expected,
-          `a ${scheme} matrix [${shape}] in blocks of ${blockSize}`,
-        );
+        checkPart(weights, name + suffix, dtype, expected, `${scheme} [${shape}] in blocks of ${blockSize}`);
         return weights.stored(name + suffix);
       };
       return {

@@ -1,10 +1,11 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { numElements } from "../core/dtype.ts";
 import { ConfigError, FormatError } from "../core/errors.ts";
 import { type BlockFormat, quantize } from "../core/quantize.ts";
 import { type QuantizationScheme, SCHEME_BITS } from "../core/weights.ts";
-import { type ModelDirectory, writeModelDirectory } from "../hub/model-directory.ts";
+import { type ModelDirectory, writeModelDirectoryLater } from "../hub/model-directory.ts";
 import {
   BLOCK_SIZES,
   planParts,
@@ -48,6 +49,8 @@ export interface QuantizeOptions {
   readonly zeroPoints?: boolean;
   /** Leaves the output head, and the token table where that is the head, in the type they are stored in. */
   readonly keepHead?: boolean;
+  /** Stops between two tensors; nothing is left behind. */
+  readonly signal?: AbortSignal;
   /** Called before each tensor. */
   readonly onTensor?: (progress: {
     readonly name: string;
@@ -88,15 +91,20 @@ interface Step {
  * @throws {ConfigError} if the model is quantised already, or options do not fit it.
  * @throws {FormatError} if the directory is not a whole model.
  * @throws {EnvironmentError} if `target` is in other use or the system refuses. What was there is intact.
+ * @throws what `signal` was aborted with.
  */
-export function quantizeModel(source: string, target: string, options: QuantizeOptions): QuantizeReport {
+export async function quantizeModel(
+  source: string,
+  target: string,
+  options: QuantizeOptions,
+): Promise<QuantizeReport> {
   const opened = openCheckpoint(source);
   try {
     checkUnquantized(opened, join(source, "config.json"));
     const steps = isEncoderType(opened.config.model_type)
       ? planSteps(opened, encoderFamilyOf(opened.config.model_type, source), headOfEncoder, options)
       : planSteps(opened, familyOf(opened.config.model_type, source), headOfCausal, options);
-    return writeQuantized(opened, target, steps, options);
+    return await writeQuantized(opened, target, steps, options);
   } finally {
     opened.close();
   }
@@ -135,12 +143,12 @@ function planSteps<M extends Quantizable>(
   });
 }
 
-function writeQuantized(
+async function writeQuantized(
   opened: ModelDirectory,
   target: string,
   steps: readonly Step[],
-  options: QuantizeOptions,
-): QuantizeReport {
+  { signal, onTensor, ...options }: QuantizeOptions,
+): Promise<QuantizeReport> {
   const { weights } = opened;
   const tensors: QuantizedReport[] = [];
   const plans = steps.map(({ name, parameter: { shape, sumAxis }, format }) => {
@@ -150,22 +158,21 @@ function writeQuantized(
       : [{ name, dtype, shape }];
   });
   let bytesAfter = 0;
-  writeModelDirectory(target, {
-    ...companions(opened, planOf(steps, options)),
-    tensors: (directory) => {
-      const writer = new ShardedWriter(directory, plans);
-      try {
-        for (const [index, step] of steps.entries()) {
-          options.onTensor?.({ name: step.name, index, count: steps.length });
-          const report = writeStep(opened, writer, step);
-          if (report) tensors.push(report);
-        }
-        bytesAfter = writer.sizeBytes;
-        writer.finish();
-      } finally {
-        writer.close();
+  await writeModelDirectoryLater(target, companions(opened, planOf(steps, options)), async (directory) => {
+    const writer = new ShardedWriter(directory, plans);
+    try {
+      for (const [index, step] of steps.entries()) {
+        onTensor?.({ name: step.name, index, count: steps.length });
+        await setImmediate(); // so that an abort is noticed
+        signal?.throwIfAborted();
+        const report = writeStep(opened, writer, step);
+        if (report) tensors.push(report);
       }
-    },
+      bytesAfter = writer.sizeBytes;
+      writer.finish();
+    } finally {
+      writer.close();
+    }
   });
   const bytesBefore = steps.reduce((total, { name }) => total + weights.entry(name).byteLength, 0);
   return { tensors, kept: steps.length - tensors.length, bytesBefore, bytesAfter };

@@ -193,10 +193,6 @@ describe("what is refused, in one line", () => {
     [{ model_type: "qwen2", use_sliding_window: true, num_hidden_layers: 1e9 }, "config.json.numLayers"],
     [{ hidden_act: "gelu" }, 'config.json hidden_act: expected "silu", got "gelu".'],
     [
-      { quantization_config: { quant_method: "bitsandbytes" } },
-      'config.json quantization_config: expected weights in a floating-point type, got "bitsandbytes". Load the model it was made from',
-    ],
-    [
       { rope_scaling: { rope_type: "longrope", factor: 4 } },
       'config.json rope_scaling rope_type: expected a known kind of scaling, got "longrope". Known: default, linear, dynamic, llama3, yarn.',
     ],

@@ -124,14 +124,6 @@ function checkArithmetic(config: Published, where: string): void {
     const expected = `"silu"`;
     throw new ConfigError({ where: `${where} hidden_act`, expected, got: JSON.stringify(activation) });
   }
-  if (config.quantization_config === undefined || config.quantization_config === null) return;
-  const { quant_method } = config.quantization_config as Published;
-  throw new ConfigError({
-    where: `${where} quantization_config`,
-    expected: "weights in a floating-point type",
-    got: JSON.stringify(quant_method ?? "quantised ones"),
-    fix: "Load the model it was made from; Plinth quantises that itself.",
-  });
 }
 
 /** Llama says its biases, Qwen2 always has those of queries, keys and values, Mistral has none. */
