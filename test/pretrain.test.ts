@@ -90,7 +90,7 @@ describe("plinth pretrain refuses bad input with one line, and leaves nothing be
     ["key without section", [...char, "text.txt", "--set", "steps=1"], 'Did you mean "train.steps"?'],
     [
       "width not divisible by heads",
-      [...char, "text.txt", "--set", "model.width=100", "model.numHeads=3"],
+      ["gpt2-char", "--out", "out", "--data", "text.txt", "--set", "model.width=100", "model.numHeads=3"],
       "numHeads: expected a divisor of width 100, got 3. Use 2, or change the width.",
     ],
     [
@@ -335,7 +335,7 @@ describe("pretrain, called from TypeScript", () => {
       (validation.lossNats * validation.numTokens) / Math.log(2) / scoredBytes,
       9,
     );
-    expect(bitsPerByteOf(validation)).toBeGreaterThan(result.baseline.bitsPerByte);
+    expect(bitsPerByteOf(validation)).toBeGreaterThan(bitsPerByteOf(result.baselines[0]));
 
     expect(record.of("sample").map(({ step, prompt }) => [step, prompt])).toEqual([
       [10, "the "],
@@ -344,7 +344,7 @@ describe("pretrain, called from TypeScript", () => {
     const logged = readMetrics(join(directory, "metrics.jsonl")).map(({ time, ...event }) => event);
     expect(logged).toEqual(record.events);
     const report = readFileSync(result.reportPath, "utf8");
-    expect(report).toContain(result.baseline.label);
+    expect(report).toContain(result.baselines[0].label);
     expect(report).not.toMatch(/https?:\/\/(?!www\.w3\.org)/);
   });
 

@@ -4,13 +4,18 @@ import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Random } from "../src/core/random.ts";
+import type { MaskedOptions } from "../src/data/masked-sampler.ts";
+import type { MaskingVocabulary } from "../src/data/masking.ts";
 import { TokenDataset } from "../src/data/token-dataset.ts";
 import { packTokens } from "../src/data/token-file.ts";
 import { Engine } from "../src/engine/engine.ts";
+import { bertConfig } from "../src/models/bert/config.ts";
+import { Bert } from "../src/models/bert/model.ts";
 import { gpt2Config } from "../src/models/gpt2/config.ts";
 import { Gpt2 } from "../src/models/gpt2/model.ts";
 import { CheckpointStore } from "../src/train/checkpoint.ts";
 import type { TrainEvent } from "../src/train/events.ts";
+import { MaskedLM } from "../src/train/masked-lm.ts";
 import { NextToken } from "../src/train/next-token.ts";
 import { type TrainOptions, trainOptions } from "../src/train/options.ts";
 import { isTextQuality, type Quality } from "../src/train/quality.ts";
@@ -60,6 +65,25 @@ export function tinyText(length: number, seed: number): string {
 export function tinyModel(contextLength = 16): Gpt2 {
   const sizes = { width: 16, numLayers: 1, numHeads: 2, layerNormEpsilon: 1e-5 };
   return new Gpt2(gpt2Config({ ...sizes, vocabularySize: TINY_VOCABULARY, contextLength }));
+}
+
+/** Special ids of the tiny encoder's vocabulary: the last five, so that {@link tinyTokens} has the separator it expects. */
+export const TINY_MASKING: MaskingVocabulary = {
+  size: TINY_VOCABULARY + 4,
+  sepId: TINY_END_OF_TEXT,
+  padId: TINY_VOCABULARY,
+  clsId: TINY_VOCABULARY + 1,
+  maskId: TINY_VOCABULARY + 2,
+  specialIds: new Set(Array.from({ length: 5 }, (_, i) => TINY_END_OF_TEXT + i)),
+};
+
+/** An encoder of one layer of width 16, and how it is trained. */
+export function tinyMaskedLM(changes: Partial<MaskedOptions> & { contextLength?: number } = {}): MaskedLM {
+  const { contextLength = 16, ...options } = changes;
+  const sizes = { width: 16, numLayers: 1, numHeads: 2, vocabularySize: TINY_MASKING.size, contextLength };
+  const heads = { maskedLanguage: "tied", pooler: true, nextSentence: true } as const;
+  const encoder = new Bert(bertConfig(sizes), options.pairs ? heads : { maskedLanguage: "tied" });
+  return new MaskedLM(encoder, { vocabulary: TINY_MASKING, fraction: 0.2, pairs: false, ...options });
 }
 
 /** What a test may change about a run. */

@@ -43,13 +43,13 @@ export const quickstart: Verb = defineVerb({
       onEvent: (event) => display.handle(event),
       signal,
     });
-    const { best, baseline, completions, reason, seconds } = result;
+    const { best, baselines, completions, reason, seconds } = result;
     out.result(
       {
         reason,
         seconds,
         best,
-        baseline,
+        baselines,
         completions,
         model: result.modelDirectory,
         report: result.reportPath,
@@ -68,7 +68,7 @@ function clearOldRun(directory: string): void {
 function summarize({
   completions,
   best,
-  baseline,
+  baselines: [baseline],
   seconds,
   modelDirectory,
   reportPath,

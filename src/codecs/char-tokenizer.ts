@@ -2,7 +2,7 @@ import { ConfigError, DataError, FormatError } from "../core/errors.ts";
 import { ByteDecoder } from "./byte-decoder.ts";
 import { emptyPieces, type Pieces } from "./encoded-input.ts";
 import { PipelineTokenizer, type TextEncoder } from "./pipeline-tokenizer.ts";
-import { NO_TEMPLATE } from "./post-processor.ts";
+import { NO_TEMPLATE, PostProcessor } from "./post-processor.ts";
 import { TokenBytes } from "./token-bytes.ts";
 import {
   bpeModelJson,
@@ -35,8 +35,19 @@ export function createCharTokenizer(json: TokenizerJson, where: string): Pipelin
     tokens,
     encoder: new CharEncoder(tokens, `${where} model.vocab`),
     decoder: new ByteDecoder(new TokenBytes(tokens.texts.map((text) => encodeUtf8(text)))),
-    processor: NO_TEMPLATE,
+    processor: templateOf(tokens),
   });
+}
+
+/** `[CLS] A [SEP]` and `[CLS] A [SEP] B [SEP]`, where there are such tokens. */
+function templateOf({ ids, specialIds }: TokenList): PostProcessor {
+  const [cls, sep] = [ids.get("[CLS]"), ids.get("[SEP]")];
+  if (cls === undefined || sep === undefined || !specialIds.has(cls) || !specialIds.has(sep)) {
+    return NO_TEMPLATE;
+  }
+  const added = (id: number, segment: number) => ({ kind: "added", id, segment }) as const;
+  const single = [added(cls, 0), { kind: "text", segment: 0 } as const, added(sep, 0)];
+  return new PostProcessor(single, [...single, { kind: "pair", segment: 1 }, added(sep, 1)]);
 }
 
 class CharEncoder implements TextEncoder {
@@ -87,16 +98,28 @@ class CharEncoder implements TextEncoder {
   }
 }
 
+/** Special tokens of an encoder's vocabulary, in the order of BERT's. */
+const ENCODER_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] as const;
+
+/** Which model a tokenizer is for: it decides the special tokens. */
+export interface CharTokenizerOptions {
+  /** `decoder`, the default: `<|endoftext|>`, the last id. `encoder`: `[PAD] [UNK] [CLS] [SEP] [MASK]`, ids 0 to 4. */
+  readonly for?: "decoder" | "encoder";
+}
+
 /**
- * A character tokenizer of the given texts: ids 0, 1 … are their code points in ascending order, the last id
- * is `<|endoftext|>`.
+ * A character tokenizer of the given texts: their code points in ascending order, and the special tokens of the kind of
+ * model it is for. For a decoder ids 0, 1 … are the code points.
  *
  * @throws {ConfigError} if there is no text.
  * @throws {DataError} if a text is not well-formed Unicode.
  * @example
  * [...trainCharTokenizer(["cab"]).encode("abba")]; // => [0, 1, 1, 0]
  */
-export function trainCharTokenizer(texts: Iterable<string>): PipelineTokenizer {
+export function trainCharTokenizer(
+  texts: Iterable<string>,
+  options: CharTokenizerOptions = {},
+): PipelineTokenizer {
   const seen = new Uint8Array(0x110000);
   for (const text of texts) {
     requireWellFormed(text);
@@ -111,20 +134,40 @@ export function trainCharTokenizer(texts: Iterable<string>): PipelineTokenizer {
     throw new ConfigError({ where: "trainCharTokenizer", expected: "some text", got: "none" });
   }
   const characters = codePoints.map((codePoint) => String.fromCodePoint(codePoint));
-  return createCharTokenizer(charTokenizerJson(characters), "trainCharTokenizer");
+  const forEncoder = options.for === "encoder";
+  const tokens = forEncoder ? [...ENCODER_TOKENS, ...characters] : [...characters, END_OF_TEXT];
+  const special = forEncoder ? ENCODER_TOKENS : [END_OF_TEXT];
+  return createCharTokenizer(charTokenizerJson(tokens, special, forEncoder), "trainCharTokenizer");
 }
 
-function charTokenizerJson(characters: readonly string[]): TokenizerJson {
+function charTokenizerJson(
+  tokens: readonly string[],
+  special: readonly string[],
+  forEncoder: boolean,
+): TokenizerJson {
   return {
     version: "1.0",
     truncation: null,
     padding: null,
-    added_tokens: [specialToken(characters.length, END_OF_TEXT)],
+    added_tokens: special.map((text) => specialToken(tokens.indexOf(text), text)),
     normalizer: null,
     pre_tokenizer: null,
-    post_processor: null,
+    post_processor: forEncoder ? pairTemplate((text) => tokens.indexOf(text)) : null,
     decoder: { type: "Fuse" },
-    model: bpeModelJson([...characters, END_OF_TEXT], []),
+    model: bpeModelJson(tokens, []),
+  };
+}
+
+/** What {@link templateOf} does, for the Hugging Face library. */
+function pairTemplate(idOf: (text: string) => number): object {
+  const special = (id: string, type_id: number) => ({ SpecialToken: { id, type_id } });
+  const single = [special("[CLS]", 0), { Sequence: { id: "A", type_id: 0 } }, special("[SEP]", 0)];
+  const describeToken = (text: string) => [text, { id: text, ids: [idOf(text)], tokens: [text] }];
+  return {
+    type: "TemplateProcessing",
+    single,
+    pair: [...single, { Sequence: { id: "B", type_id: 1 } }, special("[SEP]", 1)],
+    special_tokens: Object.fromEntries(["[CLS]", "[SEP]"].map(describeToken)),
   };
 }
 

@@ -5,13 +5,7 @@ import { createByteBpe } from "./byte-bpe.ts";
 import { createCharTokenizer } from "./char-tokenizer.ts";
 import type { EncodedInput, InputOptions, WindowOptions } from "./encoded-input.ts";
 import type { SpecialIds } from "./special-ids.ts";
-import {
-  describe,
-  END_OF_TEXT,
-  type JsonObject,
-  requireObject,
-  type TokenizerJson,
-} from "./tokenizer-json.ts";
+import { describe, type JsonObject, requireObject, type TokenizerJson } from "./tokenizer-json.ts";
 
 /** What to do with special tokens when decoding. */
 export interface DecodeOptions {
@@ -186,8 +180,10 @@ export function tokenizerFiles(
     throw new ConfigError({ where: "contextLength", expected: "an integer ≥ 1", got });
   }
   const json = tokenizer.toJSON();
-  const hasEndOfText = Object.hasOwn(json.model.vocab, END_OF_TEXT);
-  const specials = hasEndOfText ? { bos_token: END_OF_TEXT, eos_token: END_OF_TEXT } : {};
+  const textOf = new Map(Object.entries(json.model.vocab).map(([text, id]) => [id, text]));
+  const specials = Object.fromEntries(
+    Object.entries(tokenizer.specials).map(([role, id]) => [`${role}_token`, textOf.get(id)]),
+  );
   const config = {
     // Reads tokenizer.json as it is; the class "GPT2Tokenizer" of transformers 5 would rebuild it.
     tokenizer_class: "PreTrainedTokenizerFast",

@@ -100,7 +100,8 @@ class NeighbourCounts {
 
   #vote(votes: Map<number, number>, left: readonly number[], right: readonly number[]): void {
     let node = this.#trie.root;
-    for (const symbol of [...left, ...right.map((id) => id + this.#size)]) node = this.#trie.find(node, symbol);
+    for (const symbol of [...left, ...right.map((id) => id + this.#size)])
+      node = this.#trie.find(node, symbol);
     for (const token of this.#seen.get(node) ?? []) {
       const count = this.#trie.count(this.#trie.find(node, token + 2 * this.#size));
       votes.set(token, (votes.get(token) ?? 0) + count);

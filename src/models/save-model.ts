@@ -32,7 +32,8 @@ export type SavedEncoder = Saved<Encoder>;
 export function saveModel(directory: string, saved: SavedModel): void {
   const endOfTextId = saved.tokenizer?.endOfTextId;
   const special = endOfTextId === undefined ? {} : { bos_token_id: endOfTextId, eos_token_id: endOfTextId };
-  save(directory, saved, familyOf(saved.model.family, directory), special);
+  const family = familyOf(saved.model.family, directory);
+  save(directory, saved, family, { config: family.toPublished(saved.model, endOfTextId), special });
 }
 
 /**
@@ -41,7 +42,8 @@ export function saveModel(directory: string, saved: SavedModel): void {
  * @throws {EnvironmentError} if the directory holds something else or the system refuses.
  */
 export function saveEncoder(directory: string, saved: SavedEncoder): void {
-  save(directory, saved, encoderFamilyOf(saved.model.family, directory));
+  const family = encoderFamilyOf(saved.model.family, directory);
+  save(directory, saved, family, { config: family.toPublished(saved.model, undefined) });
 }
 
 interface Described {
@@ -53,11 +55,11 @@ function save<M extends Described>(
   directory: string,
   { model, weights, tokenizer, card }: Saved<M>,
   family: Family<M>,
-  generationConfig?: object,
+  { config, special }: { readonly config: object; readonly special?: object },
 ): void {
   writeModelDirectory(directory, {
-    config: family.toPublished(model, tokenizer?.endOfTextId),
-    ...(generationConfig && { generationConfig }),
+    config,
+    ...(special && { generationConfig: special }),
     tensors: model.parameters.flatMap(({ path }) => {
       const tensor = dense(path, weights.get(path)!);
       return family.publishedNames(path, model).map((name) => [name, tensor] as const);

@@ -2,24 +2,19 @@ import type { Tokenizer } from "../codecs/tokenizer.ts";
 import type { TokenDataset } from "../data/token-dataset.ts";
 import { bitsPerByte } from "../eval/bits-per-byte.ts";
 import { trainNgram } from "../eval/ngram.ts";
+import type { TextQuality } from "../train/quality.ts";
 
 /** Training bytes the baseline counts; enough for its score to stop moving. */
 const MAX_TRAINING_BYTES = 8_000_000;
 const MAX_VALIDATION_BYTES = 2_000_000;
 const ORDER = 5;
 
-/** What a model has to beat. */
-export interface NgramBaseline {
-  readonly label: string;
-  readonly bitsPerByte: number;
-}
-
 /** What counting alone achieves: an interpolated byte n-gram over the same training text, scored on the same held-out text. */
 export function scoreNgram(
   tokenizer: Tokenizer,
   train: readonly TokenDataset[],
   heldOut: readonly TokenDataset[],
-): NgramBaseline {
+): TextQuality & { readonly label: string } {
   const model = trainNgram(readBytes(tokenizer, train, MAX_TRAINING_BYTES), {
     order: ORDER,
     vocabularySize: 256,

@@ -1,15 +1,16 @@
 import type { CorpusManifest } from "../data/corpus.ts";
-import type { Gpt2 } from "../models/gpt2/model.ts";
+import type { CausalLM, Encoder } from "../models/contracts.ts";
 import { countParameters } from "../nn/scope.ts";
 import { showQuality } from "../train/quality.ts";
 import type { TableRow } from "../train/report/html.ts";
 import { formatCount, formatDuration, formatSi } from "../train/report/quantities.ts";
+import type { Baseline } from "../train/report.ts";
 import type { TrainResult } from "../train/trainer.ts";
-import type { NgramBaseline } from "./baseline.ts";
 import type { Recipe } from "./recipe.ts";
+import type { Trainee } from "./trainee.ts";
 
 /** `gpt2 · 6 layers × 384 · 10.7 M parameters` */
-export function describeRun({ family, shape, parameters }: Gpt2): string {
+export function describeRun({ family, shape, parameters }: CausalLM | Encoder): string {
   const size = formatSi(countParameters(parameters), "parameters");
   return `${family} · ${shape.numLayers} layers × ${shape.width} · ${size}`;
 }
@@ -39,28 +40,27 @@ export function describeCorpus({ sources, splitBy, vocabularySize }: CorpusManif
 
 /** The README.md of a trained model. */
 export function modelCard(
-  model: Gpt2,
+  { model, pipelineTag, taught }: Trainee,
   corpus: CorpusManifest,
   recipe: Recipe,
   { best, totalFlops, seconds, step }: TrainResult,
-  baseline: NgramBaseline,
+  compared: readonly Baseline[],
 ): string {
   const rows = describeCorpus(corpus).map(({ label, value }) => `| ${label} | ${value} |`);
   return `---
 library_name: transformers
-pipeline_tag: text-generation
+pipeline_tag: ${pipelineTag}
 tags: [plinth]
 ---
 
 # ${describeRun(model)}
 
-Pretrained from scratch with Plinth, on text found where it was trained. It continues text; it was not taught to
-follow instructions, and what it writes is not to be relied on.
+Pretrained from scratch with Plinth, on text found where it was trained. ${taught}
 
 | held-out text | |
 |---|---|
 | this model, step ${best.step} | ${showQuality(best, 3)} |
-| ${baseline.label} | ${showQuality(baseline, 3)} |
+${compared.map((one) => `| ${one.label} | ${showQuality(one, 3)} |`).join("\n")}
 
 Context ${recipe.train.contextLength} tokens. ${step} steps, ${formatSi(totalFlops, "FLOP")}, ${formatDuration(seconds)}.
 

@@ -1,15 +1,15 @@
 import { join } from "node:path";
 import type { CorpusManifest } from "../data/corpus.ts";
 import { writeFileAtomic } from "../hub/atomic-write.ts";
-import type { Gpt2 } from "../models/gpt2/model.ts";
 import { countParameters } from "../nn/scope.ts";
 import type { TrainEvent } from "../train/events.ts";
 import { MetricsLog, readMetrics } from "../train/metrics-log.ts";
-import { renderReport } from "../train/report.ts";
-import type { NgramBaseline } from "./baseline.ts";
+import { type Baseline, renderReport } from "../train/report.ts";
 import { describeCorpus, describeRun } from "./describe.ts";
+import { flattenRecipe } from "./flat-recipe.ts";
 import type { Recipe } from "./recipe.ts";
-import { flattenRecipe, METRICS_FILE, MODEL_DIRECTORY } from "./run-directory.ts";
+import { METRICS_FILE, MODEL_DIRECTORY } from "./run-directory.ts";
+import type { Trainee } from "./trainee.ts";
 
 /** What a journal writes, and what it is about. */
 export interface JournalOptions {
@@ -26,24 +26,31 @@ export interface JournalOptions {
 export class Journal {
   readonly reportPath: string;
   readonly #options: JournalOptions;
+  readonly #trainee: Trainee;
   readonly #metricsPath: string;
   readonly #describe: () => Omit<Parameters<typeof renderReport>[0], "events" | "next">;
   #log: MetricsLog | undefined;
   /** Notices from before the log was open, such as that of a damaged checkpoint. */
   readonly #early: TrainEvent[] = [];
 
-  constructor(options: JournalOptions, corpus: CorpusManifest, model: Gpt2, baseline: NgramBaseline) {
+  constructor(
+    options: JournalOptions,
+    corpus: CorpusManifest,
+    trainee: Trainee,
+    baselines: readonly Baseline[],
+  ) {
+    this.#trainee = trainee;
     const startedAt = new Date().toISOString();
     this.#options = options;
     this.#metricsPath = join(options.directory, METRICS_FILE);
     this.reportPath = join(options.directory, "report.html");
     this.#describe = () => ({
-      title: describeRun(model),
+      title: describeRun(trainee.model),
       startedAt,
       machine: options.machine,
-      config: { parameters: countParameters(model.parameters), ...flattenRecipe(options.recipe) },
+      config: { parameters: countParameters(trainee.model.parameters), ...flattenRecipe(options.recipe) },
       corpus: describeCorpus(corpus),
-      baselines: [baseline],
+      baselines,
     });
   }
 
@@ -67,11 +74,7 @@ export class Journal {
   #writeReport(): void {
     const { command = "npx plinth" } = this.#options;
     const model = join(this.#options.directory, MODEL_DIRECTORY);
-    const next = [
-      `${command} generate ${model} --prompt "Once" --max-tokens 200`,
-      `${command} score ${model} --text "Some text"`,
-      `${command} inspect ${model}`,
-    ];
+    const next = this.#trainee.nextCommands(model).map((words) => `${command} ${words}`);
     const events = readMetrics(this.#metricsPath);
     writeFileAtomic(this.reportPath, renderReport({ ...this.#describe(), events, next }));
   }

@@ -7,20 +7,19 @@ import { prepareCorpus } from "../data/prepare.ts";
 import type { SourceSpec } from "../data/sources.ts";
 import type { SplitOptions } from "../data/split-reader.ts";
 import type { Engine } from "../engine/engine.ts";
-import { gpt2Config } from "../models/gpt2/config.ts";
-import { Gpt2 } from "../models/gpt2/model.ts";
-import { saveModel } from "../models/save-model.ts";
 import type { TrainEvent } from "../train/events.ts";
-import { NextToken } from "../train/next-token.ts";
+import type { Baseline } from "../train/report.ts";
 import { acquireRunLock } from "../train/run-lock.ts";
 import { type TrainResult, train } from "../train/trainer.ts";
-import { type NgramBaseline, scoreNgram } from "./baseline.ts";
+import { decoderTrainee } from "./decoder-trainee.ts";
 import { describeRun, modelCard } from "./describe.ts";
+import { encoderTrainee, maskingVocabulary } from "./encoder-trainee.ts";
+import { hashRecipe } from "./flat-recipe.ts";
 import { Journal } from "./journal.ts";
 import type { Recipe } from "./recipe.ts";
-import { beginRunDirectory, checkRunDirectory, hashRecipe, MODEL_DIRECTORY } from "./run-directory.ts";
+import { beginRunDirectory, checkRunDirectory, MODEL_DIRECTORY } from "./run-directory.ts";
 import { readRunTokenizer, trainTokenizer } from "./run-tokenizer.ts";
-import { checkPrompt, sampleText } from "./sample-text.ts";
+import type { Trainee } from "./trainee.ts";
 
 export interface PretrainOptions {
   readonly engine: Engine;
@@ -33,7 +32,7 @@ export interface PretrainOptions {
   readonly machine: string;
   /** How to call Plinth, for the report's list of what to type next; default `npx plinth`. */
   readonly command?: string;
-  /** What the samples continue; default: a fresh document. */
+  /** What a decoder's samples continue; default: a fresh document. */
   readonly samplePrompt?: string;
   readonly onEvent: (event: TrainEvent) => void;
   readonly signal?: AbortSignal;
@@ -44,8 +43,11 @@ export interface PretrainResult extends TrainResult {
   /** The Hugging Face model directory with the best weights; there once the run has finished. */
   readonly modelDirectory: string;
   readonly reportPath: string;
-  readonly baseline: NgramBaseline;
-  readonly model: Gpt2;
+  /** What counting alone achieves on the same text: the strongest first. */
+  readonly baselines: readonly [Baseline, ...Baseline[]];
+  /** What the model achieves where it should not, such as on text in random order; once the run has finished. */
+  readonly controls: readonly Baseline[];
+  readonly model: Trainee["model"];
   readonly tokenizer: Tokenizer;
   readonly corpus: Corpus["manifest"];
 }
@@ -79,11 +81,18 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
 /** Tokenizer and shards: made when the run begins, found again when it goes on. */
 async function prepareText({ recipe, sources, directory, resume, signal }: PretrainOptions) {
   const split: SplitOptions = { sources, ...recipe.corpus, seed: recipe.train.seed, exclude: [directory] };
-  const tokenizer = resume ? readRunTokenizer(directory) : trainTokenizer(recipe.tokenizer, split);
-  const corpusDirectory = join(directory, "corpus");
-  await prepareCorpus({ ...split, tokenizer, outDir: corpusDirectory, ...(signal && { signal }) });
+  const tokenizer = resume ? readRunTokenizer(directory) : trainTokenizer(recipe, split);
+  // An encoder knows no end of text: its documents are told apart by what separates a pair.
+  const endOfTextId = recipe.masking ? maskingVocabulary(tokenizer).sepId : tokenizer.endOfTextId;
+  const { vocabularySize } = tokenizer;
+  const codec = {
+    ...{ vocabularySize, endOfTextId, hash: () => tokenizer.hash() },
+    encode: (text: string) => tokenizer.encode(text),
+  };
+  const outDir = join(directory, "corpus");
+  await prepareCorpus({ ...split, tokenizer: codec, outDir, ...(signal && { signal }) });
   if (!resume) beginRunDirectory(directory, recipe, tokenizer);
-  return { tokenizer, corpus: openCorpus(corpusDirectory, tokenizer.hash()) };
+  return { tokenizer, corpus: openCorpus(outDir, tokenizer.hash()) };
 }
 
 async function pretrainOn(
@@ -93,26 +102,24 @@ async function pretrainOn(
 ): Promise<PretrainResult> {
   const { engine, recipe, directory, resume, signal, samplePrompt: prompt = "" } = options;
   const { manifest } = corpus;
-  const { contextLength, seed } = recipe.train;
-  const { vocabularySize } = tokenizer;
-  const model = new Gpt2(gpt2Config({ ...recipe.model, vocabularySize, contextLength }));
-  const sampling = { engine, model, tokenizer, prompt, seed };
-  checkPrompt(sampling);
   const [counted, heldOut] = [corpus.train, corpus.validation].map((side) =>
     side.map(({ dataset }) => dataset),
   );
-  const baseline = scoreNgram(tokenizer, counted!, heldOut!);
-  const journal = new Journal(options, manifest, model, baseline);
+  const create = recipe.masking ? encoderTrainee : decoderTrainee;
+  const trainee = create({ engine, recipe, tokenizer, train: counted!, heldOut: heldOut!, prompt });
+  const baselines = trainee.baselines();
+  const journal = new Journal(options, manifest, trainee, baselines);
   try {
     const result = await train({
       ...{ engine, directory, resume, options: recipe.train, ...(signal && { signal }) },
-      objective: new NextToken(model),
-      title: describeRun(model),
+      ...(trainee.initialWeights && { initialWeights: trainee.initialWeights }),
+      objective: trainee.objective,
+      title: describeRun(trainee.model),
       train: corpus.train,
       heldOut: {
         datasets: heldOut!,
         bytes: heldOutBytes(corpus, tokenizer),
-        endOfTextId: tokenizer.endOfTextId,
+        endOfTextId: trainee.separatorId,
       },
       identity: {
         configHash: hashRecipe(recipe),
@@ -120,15 +127,18 @@ async function pretrainOn(
         dataHash: hashShards(manifest),
       },
       onEvent: (event) => journal.record(event),
-      sample: (weights) => sampleText(sampling, weights),
+      sample: (weights) => trainee.sample(weights),
     });
     const modelDirectory = join(directory, MODEL_DIRECTORY);
-    if (result.reason === "finished") {
-      const card = modelCard(model, manifest, recipe, result, baseline);
-      saveModel(modelDirectory, { model, weights: result.bestWeights, tokenizer, card });
+    const finished = result.reason === "finished";
+    const controls = finished ? await trainee.controls(result.bestWeights) : [];
+    if (finished) {
+      const card = modelCard(trainee, manifest, recipe, result, [...baselines, ...controls]);
+      trainee.save(modelDirectory, result.bestWeights, card);
     }
+    const { model } = trainee;
     const { reportPath } = journal;
-    return { ...result, modelDirectory, reportPath, baseline, model, tokenizer, corpus: manifest };
+    return { ...result, modelDirectory, reportPath, baselines, controls, model, tokenizer, corpus: manifest };
   } finally {
     journal.close();
   }

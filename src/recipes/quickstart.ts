@@ -3,13 +3,13 @@ import { Random } from "../core/random.ts";
 import type { Engine } from "../engine/engine.ts";
 import { Decoder } from "../generate/decoder.ts";
 import { generate } from "../generate/generate.ts";
-import { gpt2Config } from "../models/gpt2/config.ts";
-import { Gpt2 } from "../models/gpt2/model.ts";
+import type { CausalLM } from "../models/contracts.ts";
 import { initializeParameters } from "../nn/scope.ts";
 import type { TrainEvent } from "../train/events.ts";
 import { GradientProgram } from "../train/gradient-program.ts";
 import { NextToken, nextTokenExamples } from "../train/next-token.ts";
 import { ParameterArena } from "../train/parameter-arena.ts";
+import { buildDecoder } from "./decoder-trainee.ts";
 import { findLocalCorpus, type LocalCorpus } from "./local-corpus.ts";
 import { type PretrainResult, pretrain } from "./pretrain.ts";
 import { type Recipe, readRecipe } from "./recipe.ts";
@@ -62,7 +62,8 @@ export interface Completion {
 }
 
 /** A pretraining run on what was found, with a few completions. */
-export interface QuickstartResult extends PretrainResult {
+export interface QuickstartResult extends Omit<PretrainResult, "model"> {
+  readonly model: CausalLM;
   readonly corpusFound: LocalCorpus["found"];
   readonly completions: readonly Completion[];
 }
@@ -99,14 +100,16 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
     onEvent,
     ...(signal && { signal }),
   });
-  return { ...result, corpusFound: corpus.found, completions: await complete(engine, result) };
+  const model = result.model as CausalLM; // the recipe above says so
+  const completions = await complete(engine, { ...result, model });
+  return { ...result, model, corpusFound: corpus.found, completions };
 }
 
 /** Milliseconds of one training step of the recipe's shape, optimizer and validation allowed for. */
 async function timeSteps(engine: Engine, recipe: Recipe): Promise<number> {
   const { contextLength, batchSize } = recipe.train;
   const { vocabularySize } = recipe.tokenizer;
-  const model = new Gpt2(gpt2Config({ ...recipe.model, vocabularySize, contextLength }));
+  const model = buildDecoder(recipe, vocabularySize);
   const arena = new ParameterArena(model.parameters);
   const random = new Random(1);
   for (const [path, { data }] of initializeParameters(model.parameters, random)) {
@@ -128,7 +131,7 @@ async function timeSteps(engine: Engine, recipe: Recipe): Promise<number> {
 
 async function complete(
   engine: Engine,
-  { model, bestWeights, tokenizer }: PretrainResult,
+  { model, bestWeights, tokenizer }: Pick<QuickstartResult, "model" | "bestWeights" | "tokenizer">,
 ): Promise<Completion[]> {
   const completions: Completion[] = [];
   const decoder = new Decoder(engine, model, bestWeights);

@@ -5,8 +5,9 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { trainCharTokenizer } from "../codecs/char-tokenizer.ts";
 import { ConfigError } from "../core/errors.ts";
 import { CheckpointStore } from "../train/checkpoint.ts";
+import { flattenRecipe, hashRecipe } from "./flat-recipe.ts";
 import { applySettings, type RecipeInput, readRecipe } from "./recipe.ts";
-import { beginRunDirectory, checkRunDirectory, flattenRecipe, hashRecipe } from "./run-directory.ts";
+import { beginRunDirectory, checkRunDirectory } from "./run-directory.ts";
 import { findRecipe, RECIPES } from "./table.ts";
 
 /** A recipe input that the types would not let through. */
@@ -14,11 +15,14 @@ const untyped = (input: Record<string, unknown>) => input as RecipeInput;
 
 describe("readRecipe", () => {
   test.each(Object.entries(RECIPES))("%s is complete and valid", (_, { recipe }) => {
-    const { tokenizer, corpus, model, train } = readRecipe(recipe);
+    const { tokenizer, corpus, model, masking, train } = readRecipe(recipe);
     expect(Object.keys(tokenizer).sort()).toEqual(["kind", "vocabularySize"]);
     expect(Object.keys(corpus).sort()).toEqual(["splitBy", "validationFraction"]);
     expect(model.width % model.numHeads).toBe(0);
-    expect(model.feedForwardSize).toBe(4 * model.width);
+    expect(masking !== undefined).toBe(model.family === "bert");
+    // Gated feed-forward layers have three matrices for two: two thirds of the size, to a multiple of 32.
+    const wide = model.family === "mistral" ? 32 * Math.ceil(model.width / 12) : 4 * model.width;
+    expect(model.feedForwardSize).toBe(wide);
     expect(train.warmupSteps).toBeLessThan(train.steps);
   });
 
@@ -29,7 +33,7 @@ describe("readRecipe", () => {
 
   test("fallbacks follow what is given", () => {
     const recipe = readRecipe({
-      model: { width: 32, numHeads: 2 },
+      model: { family: "gpt2", width: 32, numHeads: 2 },
       train: { steps: 50, learningRate: 0.01 },
     });
     expect(recipe.model.feedForwardSize).toBe(128);
@@ -43,7 +47,7 @@ describe("readRecipe", () => {
       'widht: expected a known configuration key, got "widht". Did you mean "width"?',
     ],
     [
-      { model: { width: 100, numHeads: 3 } },
+      { model: { family: "gpt2", width: 100, numHeads: 3 } },
       "numHeads: expected a divisor of width 100, got 3. Use 2, or change",
     ],
     [
@@ -51,6 +55,39 @@ describe("readRecipe", () => {
       'model.vocabularySize: expected a size that is the model\'s own, got "vocabularySize". Set tokenizer.vocabularySize.',
     ],
     [{ model: { contextLength: 9 } }, "Set train.contextLength."],
+    [
+      { model: { width: 100, numHeads: 3 } },
+      "model.numHeads: expected a divisor of half the width 100, as each head is turned in pairs, got 3. Change the heads or the width, or set model.headSize.",
+    ],
+    [
+      { model: { family: "mixtral" } },
+      'model.family: expected one of mistral, gpt2, bert, got "mixtral". Did you mean "mistral"?',
+    ],
+    [
+      { model: { family: "gpt2", slidingWindow: 8 } },
+      'model.slidingWindow: expected a known configuration key, got "slidingWindow". Known: vocabularySize, ',
+    ],
+    [
+      { model: { family: "bert", slidingWindw: 8 } },
+      'model.slidingWindw: expected a known configuration key, got "slidingWindw". Known: ',
+    ],
+    [
+      { model: { slidingWindw: 8 } },
+      'model.slidingWindw: expected a known configuration key, got "slidingWindw". Did you mean "slidingWindow"?',
+    ],
+    [
+      { masking: { fraction: 0.2 } },
+      'masking: expected an encoder, which fills in hidden tokens, got the decoder family "mistral". Leave the section out, or set model.family=bert.',
+    ],
+    [
+      { model: { family: "bert" }, masking: { fraction: 0 } },
+      "masking.fraction: expected a number in [0.01, 0.9], got 0",
+    ],
+    [
+      { model: { family: "bert" }, masking: { wholeWord: true } },
+      'masking.wholeWord: expected a known configuration key, got "wholeWord". Did you mean "wholeWords"?',
+    ],
+    [{ model: { family: "bert" }, tokenizer: { kind: "bpe" } }, "tokenizer.kind: expected one of "],
     [{ tokenizer: { kind: "words" } }, 'tokenizer.kind: expected one of bpe, char, got "words"'],
     [
       { tokenizer: { vocabularySize: 256 } },

@@ -1,9 +1,9 @@
 import { ConfigError } from "../core/errors.ts";
-import { integer, oneOf, readFields, real } from "../core/fields.ts";
+import { boolean, integer, oneOf, readFields, real } from "../core/fields.ts";
 import { suggest } from "../core/nearest.ts";
-import { type Gpt2Config, gpt2Config } from "../models/gpt2/config.ts";
 import { type TrainOptions, trainOptions } from "../train/options.ts";
-import { flattenRecipe } from "./run-directory.ts";
+import { flattenRecipe } from "./flat-recipe.ts";
+import { type ModelRecipe, readModelRecipe, TRAINED_FAMILIES } from "./model-recipe.ts";
 
 /** How text becomes tokens. */
 export interface TokenizerRecipe {
@@ -18,19 +18,28 @@ export interface CorpusRecipe {
   readonly splitBy: "document" | "tail";
 }
 
-/** The model's sizes; vocabulary and context come from the tokenizer and from training. */
-export type ModelRecipe = Omit<Gpt2Config, "vocabularySize" | "contextLength">;
+/** How an encoder's text is hidden from it; decoders have none of this. */
+export interface MaskingRecipe {
+  /** Share of the tokens to predict. */
+  readonly fraction: number;
+  /** Whole words at a time rather than single tokens. */
+  readonly wholeWords: boolean;
+  /** Pairs of texts, half of which do not belong together, and a head that tells. */
+  readonly nextSentence: boolean;
+}
 
 /** A complete run except for the data: what `plinth pretrain <recipe>` does. */
 export interface Recipe {
   readonly tokenizer: TokenizerRecipe;
   readonly corpus: CorpusRecipe;
   readonly model: ModelRecipe;
+  /** With encoders, and only there. */
+  readonly masking?: MaskingRecipe;
   readonly train: TrainOptions;
 }
 
 /** A recipe as it is written down: what is not said takes the fallback. */
-export type RecipeInput = { readonly [K in keyof Recipe]?: Partial<Recipe[K]> };
+export type RecipeInput = { readonly [K in keyof Recipe]?: Partial<NonNullable<Recipe[K]>> };
 
 /**
  * Completes and checks a recipe.
@@ -39,55 +48,58 @@ export type RecipeInput = { readonly [K in keyof Recipe]?: Partial<Recipe[K]> };
  */
 export function readRecipe(input: RecipeInput): Recipe {
   for (const key of Object.keys(input)) {
-    if (Object.hasOwn(SECTIONS, key)) continue;
+    if ((SECTIONS as readonly string[]).includes(key)) continue;
     throw new ConfigError({
       where: key,
       expected: "a section of a recipe",
       got: `"${key}"`,
-      fix: suggest(key, Object.keys(SECTIONS)),
+      fix: suggest(key, SECTIONS),
     });
   }
+  const model = readModelRecipe(input.model ?? {});
+  const masking = readMasking(input.masking, model);
+  const tokenizer = readTokenizer(input.tokenizer ?? {}, model);
   return {
-    tokenizer: SECTIONS.tokenizer(input.tokenizer ?? {}),
-    corpus: SECTIONS.corpus(input.corpus ?? {}),
-    model: SECTIONS.model(input.model ?? {}),
-    train: SECTIONS.train(input.train ?? {}),
+    tokenizer,
+    corpus: readFields<CorpusRecipe>(
+      "corpus",
+      { validationFraction: real(0.0001, 0.9, 0.05), splitBy: oneOf(["document", "tail"], "document") },
+      input.corpus ?? {},
+    ),
+    model,
+    ...(masking && { masking }),
+    train: trainOptions(input.train ?? {}),
   };
 }
 
-const SECTIONS: { readonly [K in keyof Recipe]: (input: Partial<Recipe[K]>) => Recipe[K] } = {
-  tokenizer: (input) =>
-    readFields<TokenizerRecipe>(
-      "tokenizer",
-      { kind: oneOf(["bpe", "char"], "bpe"), vocabularySize: integer(257, 2 ** 20, 4096) },
-      input,
-    ),
-  corpus: (input) =>
-    readFields<CorpusRecipe>(
-      "corpus",
-      { validationFraction: real(0.0001, 0.9, 0.05), splitBy: oneOf(["document", "tail"], "document") },
-      input,
-    ),
-  model: (input) => {
-    for (const [key, from] of Object.entries(SET_ELSEWHERE)) {
-      if (!Object.hasOwn(input, key)) continue;
-      throw new ConfigError({
-        where: `model.${key}`,
-        expected: "a size that is the model's own",
-        got: `"${key}"`,
-        fix: `Set ${from}.`,
-      });
-    }
-    const { vocabularySize, contextLength, ...sizes } = gpt2Config({ ...SMALL, ...input }, "model");
-    return sizes;
-  },
-  train: trainOptions,
-};
+const SECTIONS = ["tokenizer", "corpus", "model", "masking", "train"] as const satisfies (keyof Recipe)[];
 
-/** Sizes of a model that follow from other sections, and where they are set. */
-const SET_ELSEWHERE = { vocabularySize: "tokenizer.vocabularySize", contextLength: "train.contextLength" };
+function readTokenizer(input: Partial<TokenizerRecipe>, { family }: ModelRecipe): TokenizerRecipe {
+  const isEncoder = family === "bert";
+  const kinds = isEncoder ? (["char"] as const) : (["bpe", "char"] as const);
+  return readFields<TokenizerRecipe>(
+    "tokenizer",
+    { kind: oneOf(kinds, kinds[0]), vocabularySize: integer(257, 2 ** 20, 4096) },
+    input,
+  );
+}
 
-const SMALL = { width: 384, numLayers: 6, numHeads: 6 };
+function readMasking(input: Partial<MaskingRecipe> | undefined, { family }: ModelRecipe) {
+  if (family !== "bert") {
+    if (input === undefined) return undefined;
+    throw new ConfigError({
+      where: "masking",
+      expected: "an encoder, which fills in hidden tokens",
+      got: `the decoder family "${family}"`,
+      fix: "Leave the section out, or set model.family=bert.",
+    });
+  }
+  return readFields<MaskingRecipe>(
+    "masking",
+    { fraction: real(0.01, 0.9, 0.15), wholeWords: boolean(false), nextSentence: boolean(false) },
+    input ?? {},
+  );
+}
 
 /**
  * Applies `section.key=value` settings to a recipe.
@@ -118,7 +130,9 @@ export function applySettings(
 }
 
 function suggestSetting(name: string): string {
-  const known = Object.keys(flattenRecipe(readRecipe({})));
+  const known = TRAINED_FAMILIES.flatMap((family) =>
+    Object.keys(flattenRecipe(readRecipe({ model: { family } }))),
+  );
   const ofKey = known.find((setting) => setting.endsWith(`.${name}`));
   return ofKey ? `Did you mean "${ofKey}"?` : suggest(name, known);
 }

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Tokenizer } from "../codecs/tokenizer.ts";
@@ -7,7 +6,9 @@ import { writeFileAtomic } from "../hub/atomic-write.ts";
 import { readJsonObject } from "../hub/read-json-file.ts";
 import { serializeJson } from "../hub/serialize-json.ts";
 import { CheckpointStore } from "../train/checkpoint.ts";
-import type { Recipe } from "./recipe.ts";
+import { flattenRecipe, IMPLIED } from "./flat-recipe.ts";
+import type { ModelRecipe } from "./model-recipe.ts";
+import { type Recipe, type RecipeInput, readRecipe } from "./recipe.ts";
 
 const RECIPE_FILE = "recipe.json";
 
@@ -20,22 +21,15 @@ export const METRICS_FILE = "metrics.jsonl";
 /** The finished model. */
 export const MODEL_DIRECTORY = "model";
 
-/** A recipe as one flat table, by `section.key`. */
-export type FlatRecipe = Readonly<Record<string, string | number | boolean>>;
-
-/** @example flattenRecipe(recipe)["train.steps"]; // => 2000 */
-export function flattenRecipe(recipe: Recipe): FlatRecipe {
-  return Object.fromEntries(
-    Object.entries(recipe).flatMap(([section, values]) =>
-      Object.entries(values).map(([key, value]) => [`${section}.${key}`, value as string | number]),
-    ),
-  );
-}
-
-/** Identifies the configuration of a run, whatever the order of its keys. */
-export function hashRecipe(recipe: Recipe): string {
-  const sorted = Object.entries(flattenRecipe(recipe)).sort(([a], [b]) => (a < b ? -1 : 1));
-  return createHash("sha256").update(JSON.stringify(sorted)).digest("hex");
+/**
+ * The recipe of a run that is to go on.
+ *
+ * @throws {EnvironmentError} if there is none.
+ * @throws {ConfigError} if it is not a recipe.
+ */
+export function readRunRecipe(directory: string): Recipe {
+  const { model, ...sections } = readJsonObject(join(directory, RECIPE_FILE)) as RecipeInput;
+  return readRecipe({ ...sections, model: { family: "gpt2", ...model } as Partial<ModelRecipe> });
 }
 
 /**
@@ -77,13 +71,15 @@ export function beginRunDirectory(directory: string, recipe: Recipe, tokenizer: 
 
 function checkSameRecipe(directory: string, recipe: Recipe): void {
   const path = join(directory, RECIPE_FILE);
-  const began = flattenRecipe(readJsonObject(path) as unknown as Recipe);
-  for (const [key, got] of Object.entries(flattenRecipe(recipe))) {
-    if (Object.is(began[key], got)) continue;
+  const began = { ...IMPLIED, ...flattenRecipe(readJsonObject(path) as unknown as Recipe) };
+  const now = flattenRecipe(recipe);
+  // The family first: where it differs, much else does too.
+  for (const key of new Set(["model.family", ...Object.keys(now), ...Object.keys(began)])) {
+    if (Object.is(began[key], now[key])) continue;
     throw new ConfigError({
       where: key,
-      expected: `${began[key]}, as when the run began`,
-      got: `${got}`,
+      expected: `${began[key] ?? "nothing"}, as when the run began`,
+      got: `${now[key] ?? "nothing"}`,
       fix: "Resume with the same settings, or start a new run in another directory.",
     });
   }

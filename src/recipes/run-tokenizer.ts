@@ -6,7 +6,7 @@ import { DataError } from "../core/errors.ts";
 import { sampleTraining } from "../data/sample.ts";
 import { type SplitOptions, SplitReader } from "../data/split-reader.ts";
 import { readJsonFile } from "../hub/read-json-file.ts";
-import type { TokenizerRecipe } from "./recipe.ts";
+import type { Recipe } from "./recipe.ts";
 import { TOKENIZER_FILE } from "./run-directory.ts";
 
 /** Text that a BPE tokenizer is trained on, at most. */
@@ -29,12 +29,12 @@ export function readRunTokenizer(directory: string): Tokenizer {
  * @throws {DataError} if a source cannot be read, or there is no text in any.
  * @throws {ConfigError} if the vocabulary is larger than the text supports.
  */
-export function trainTokenizer({ kind, vocabularySize }: TokenizerRecipe, split: SplitOptions): Tokenizer {
-  if (kind === "bpe") {
-    return trainByteBpe(expectText(sampleTraining(split, SAMPLE_BYTES), split), { vocabularySize });
-  }
+export function trainTokenizer({ tokenizer, masking }: Recipe, split: SplitOptions): Tokenizer {
+  const { kind, vocabularySize } = tokenizer;
+  const sample = () => expectText(sampleTraining(split, SAMPLE_BYTES), split);
+  if (kind === "bpe") return trainByteBpe(sample(), { vocabularySize });
   // An alphabet has to cover the held-out text too: it knows which characters exist, and nothing about them.
-  return trainCharTokenizer(expectText(allTexts(split), split));
+  return trainCharTokenizer(expectText(allTexts(split), split), { for: masking ? "encoder" : "decoder" });
 }
 
 function* allTexts(split: SplitOptions): Generator<string> {

@@ -8,11 +8,16 @@ export interface NamedRecipe {
   readonly recipe: RecipeInput;
 }
 
-/** GPT-2 on any text, sized for an hour or so on two cores. */
-const gpt2: RecipeInput = {
+/** Text of any kind by byte-level BPE, sized for an hour or so on two cores. */
+const text: RecipeInput = {
   tokenizer: { kind: "bpe", vocabularySize: 4096 },
-  model: { width: 384, numLayers: 6, numHeads: 6 },
   train: { steps: 2000, batchSize: 8, contextLength: 256, learningRate: 1e-3 },
+};
+
+/** The same in a few minutes. */
+const tiny: RecipeInput = {
+  tokenizer: { kind: "bpe", vocabularySize: 2048 },
+  train: { steps: 1500, batchSize: 16, contextLength: 128, learningRate: 2e-3 },
 };
 
 /**
@@ -22,51 +27,105 @@ const gpt2: RecipeInput = {
 const shakespeare: RecipeInput = {
   tokenizer: { kind: "char" },
   corpus: { splitBy: "tail", validationFraction: 0.1 },
+  train: {
+    steps: 2200,
+    batchSize: 8,
+    contextLength: 128,
+    learningRate: 3e-3,
+    beta2: 0.99,
+    validateEvery: 1100,
+  },
 };
 
-/** The recipes that `plinth pretrain` knows by name. */
+/** The same for longer, with more to look back at. */
+const shakespeareLong: RecipeInput = {
+  ...shakespeare,
+  train: {
+    steps: 1800,
+    batchSize: 8,
+    contextLength: 256,
+    learningRate: 2e-3,
+    beta2: 0.99,
+    validateEvery: 600,
+  },
+};
+
+/** BERT's own optimizer settings (Devlin et al. 2019, app. A.2), but for the learning rate: small models take larger ones. */
+const bertTrain = { beta2: 0.999, epsilon: 1e-6, weightDecay: 0.01, schedule: "linear" } as const;
+
+/** Characters of one text, hidden and filled in. */
+const bertChar: RecipeInput = {
+  tokenizer: { kind: "char" },
+  corpus: { splitBy: "tail", validationFraction: 0.1 },
+  masking: { fraction: 0.15 },
+};
+
+/** The recipes that `plinth pretrain` knows by name; the first is the default. */
 export const RECIPES: Readonly<Record<string, NamedRecipe>> = {
-  gpt2: { summary: "GPT-2, 6 layers × 384, byte-level BPE; about an hour", recipe: gpt2 },
-  "gpt2-tiny": {
-    summary: "GPT-2, 4 layers × 128, byte-level BPE; a few minutes",
+  mistral: {
+    summary: "Mistral-style decoder, 6 layers × 384, byte-level BPE; about an hour",
     recipe: {
-      ...gpt2,
-      tokenizer: { kind: "bpe", vocabularySize: 2048 },
-      model: { width: 128, numLayers: 4, numHeads: 4 },
-      train: { steps: 1500, batchSize: 16, contextLength: 128, learningRate: 2e-3 },
+      ...text,
+      model: { family: "mistral", width: 384, numLayers: 6, numHeads: 6, slidingWindow: 128 },
+    },
+  },
+  "mistral-tiny": {
+    summary: "Mistral-style decoder, 4 layers × 128, byte-level BPE; a few minutes",
+    recipe: {
+      ...tiny,
+      model: { family: "mistral", width: 128, numLayers: 4, numHeads: 4, slidingWindow: 64 },
     },
   },
   "shakespeare-char": {
-    summary: "characters of one text, last tenth held out; about 5 minutes",
+    summary: "Mistral-style decoder, characters of one text, last tenth held out; about 5 minutes",
     recipe: {
       ...shakespeare,
-      model: { width: 192, numLayers: 4, numHeads: 6 },
-      train: {
-        steps: 2200,
-        batchSize: 8,
-        contextLength: 128,
-        learningRate: 3e-3,
-        beta2: 0.99,
-        validateEvery: 1100,
-      },
+      model: { family: "mistral", width: 192, numLayers: 4, numHeads: 6, slidingWindow: 64 },
     },
   },
   "shakespeare-char-long": {
     summary: "the same to below the best n-gram; about 20 minutes",
     recipe: {
-      ...shakespeare,
-      model: { width: 256, numLayers: 6, numHeads: 8 },
-      train: {
-        steps: 1800,
-        batchSize: 8,
-        contextLength: 256,
-        learningRate: 2e-3,
-        beta2: 0.99,
-        validateEvery: 600,
-      },
+      ...shakespeareLong,
+      model: { family: "mistral", width: 256, numLayers: 6, numHeads: 8, slidingWindow: 64 },
+    },
+  },
+  gpt2: {
+    summary: "GPT-2, 6 layers × 384, byte-level BPE; about an hour",
+    recipe: { ...text, model: { family: "gpt2", width: 384, numLayers: 6, numHeads: 6 } },
+  },
+  "gpt2-tiny": {
+    summary: "GPT-2, 4 layers × 128, byte-level BPE; a few minutes",
+    recipe: { ...tiny, model: { family: "gpt2", width: 128, numLayers: 4, numHeads: 4 } },
+  },
+  "gpt2-char": {
+    summary: "GPT-2, characters of one text, last tenth held out; about 5 minutes",
+    recipe: { ...shakespeare, model: { family: "gpt2", width: 192, numLayers: 4, numHeads: 6 } },
+  },
+  "gpt2-char-long": {
+    summary: "the same to below the best n-gram; about 20 minutes",
+    recipe: { ...shakespeareLong, model: { family: "gpt2", width: 256, numLayers: 6, numHeads: 8 } },
+  },
+  "bert-char": {
+    summary: "BERT, characters of one text hidden and filled in, last tenth held out; about 8 minutes",
+    recipe: {
+      ...bertChar,
+      model: { family: "bert", width: 192, numLayers: 4, numHeads: 6 },
+      train: { ...bertTrain, steps: 3000, batchSize: 16, contextLength: 64, learningRate: 2e-3 },
+    },
+  },
+  "bert-char-long": {
+    summary: "the same for longer; about 30 minutes",
+    recipe: {
+      ...bertChar,
+      model: { family: "bert", width: 256, numLayers: 6, numHeads: 8 },
+      train: { ...bertTrain, steps: 6000, batchSize: 16, contextLength: 64, learningRate: 1e-3 },
     },
   },
 };
+
+/** What `plinth pretrain` does when no recipe is named. */
+export const DEFAULT_RECIPE = "mistral";
 
 /** @throws {ConfigError} naming the nearest known recipe. */
 export function findRecipe(name: string): NamedRecipe {

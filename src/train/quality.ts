@@ -31,10 +31,10 @@ export interface Figure {
 export function figureOf(quality: Quality, digits: number): Figure {
   if (isTextQuality(quality)) return { value: quality.bitsPerByte.toFixed(digits), unit: "bits/byte" };
   const percent = (quality.maskedAccuracy * 100).toFixed(Math.max(0, digits - 2));
-  return { value: `${percent} %`, unit: "of masked tokens" };
+  return { value: `${percent} %`, unit: "of masked tokens right" };
 }
 
-/** `2.250 bits/byte` or `61.3 % of masked tokens`. */
+/** `2.250 bits/byte` or `61.3 % of masked tokens right`. */
 export function showQuality(quality: Quality, digits: number): string {
   const { value, unit } = figureOf(quality, digits);
   return `${value} ${unit}`;

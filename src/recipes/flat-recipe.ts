@@ -1,0 +1,30 @@
+import { createHash } from "node:crypto";
+import type { Recipe } from "./recipe.ts";
+
+/** A recipe as one flat table, by `section.key`. */
+export type FlatRecipe = Readonly<Record<string, string | number | boolean>>;
+
+/** @example flattenRecipe(recipe)["train.steps"]; // => 2000 */
+export function flattenRecipe(recipe: Recipe): FlatRecipe {
+  return Object.fromEntries(
+    Object.entries(recipe).flatMap(([section, values]) =>
+      Object.entries(values as object).flatMap(([key, value]) =>
+        value === undefined ? [] : [[`${section}.${key}`, toScalar(value)]],
+      ),
+    ),
+  );
+}
+
+function toScalar(value: unknown): string | number | boolean {
+  return typeof value === "object" ? JSON.stringify(value) : (value as string | number | boolean);
+}
+
+/** Settings that runs of version 0.1 do not have, and what they did. */
+export const IMPLIED: FlatRecipe = { "model.family": "gpt2" };
+
+/** Identifies the configuration of a run, whatever the order of its keys. */
+export function hashRecipe(recipe: Recipe): string {
+  const told = Object.entries(flattenRecipe(recipe)).filter(([key, value]) => IMPLIED[key] !== value);
+  const sorted = told.sort(([a], [b]) => (a < b ? -1 : 1));
+  return createHash("sha256").update(JSON.stringify(sorted)).digest("hex");
+}
