@@ -91,6 +91,6 @@ ${saved}report  ${relative(process.cwd(), reportPath)}
 next
   ${command} generate ${model} --prompt "import " --max-tokens 100
   ${command} score ${model} --text "The quick brown fox"
-  ${command} pretrain gpt2-tiny --data YOUR_FILES --out runs/mine
+  ${command} pretrain mistral-tiny --data YOUR_FILES --out runs/mine
 `;
 }
