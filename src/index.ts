@@ -41,8 +41,8 @@ export { Engine, type EngineOptions, exportOnnx } from "./engine/engine.ts";
 export type { Program, ProgramOptions } from "./engine/program.ts";
 export { readWeight, readWeights } from "./engine/stored-tensor.ts";
 export { bitsPerByte } from "./eval/bits-per-byte.ts";
-export { Perplexity } from "./eval/perplexity.ts";
 export { type NgramModel, type NgramOptions, trainNgram } from "./eval/ngram.ts";
+export { Perplexity } from "./eval/perplexity.ts";
 export { Scorer, scoredBitsPerByte, scoreTokens, type TokenScores } from "./eval/score.ts";
 export {
   type BeamOptions,

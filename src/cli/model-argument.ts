@@ -1,8 +1,5 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { FormatError } from "../core/errors.ts";
-import { readJsonObject } from "../hub/read-json-file.ts";
-import { describeJson } from "../hub/strict-json.ts";
 import { type LoadedModel, loadModel } from "../models/load-model.ts";
 import type { PositionalSpec } from "./flags.ts";
 
@@ -31,22 +28,4 @@ export function modelDirectory(word: string): string {
  */
 export function loadModelArgument(word: string): LoadedModel {
   return loadModel(modelDirectory(word));
-}
-
-/**
- * Tokens that end a text according to the model's `generation_config.json`; none if it does not say.
- *
- * @throws {FormatError} if what it says is not ids.
- */
-export function publishedStopTokens({ directory }: LoadedModel): readonly number[] {
-  const path = join(directory, "generation_config.json");
-  if (!existsSync(path)) return [];
-  const ids = readJsonObject(path).eos_token_id ?? [];
-  const list: readonly unknown[] = Array.isArray(ids) ? ids : [ids];
-  if (list.every((id): id is number => Number.isSafeInteger(id))) return list;
-  throw new FormatError({
-    where: `${path} eos_token_id`,
-    expected: "a token id or a list of them",
-    got: describeJson(ids),
-  });
 }

@@ -3,6 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { randomModel } from "../../test/random-model.ts";
+import { beamSearch } from "../generate/beam-search.ts";
+import { Decoder } from "../generate/decoder.ts";
+import { generateBatch } from "../generate/generate.ts";
 import { saveModel } from "../models/save-model.ts";
 import { classifyByLikelihood } from "../pipelines/classify-by-likelihood.ts";
 import { completeCode } from "../pipelines/complete-code.ts";
@@ -137,4 +140,67 @@ describe("complete", () => {
     const column = await failure("complete", directory, "--file", path, "--line", "2", "--column", "9");
     expect(column).toContain("a column in [1, 7], got 9");
   });
+});
+
+describe("generate, several texts", () => {
+  const words = ["--max-tokens", "6", "--seed", "3"];
+
+  test("prompts of a file, samples of each: what the library gives", async () => {
+    const { decoder, tokenizer } = model;
+    const sampling = { temperature: 0.8, seed: 3 };
+    const prompts = ["One", "Two more"];
+    const expected = await generateBatch({
+      decoder,
+      tokenizer,
+      prompts,
+      maxTokens: 6,
+      numSamples: 2,
+      sampling,
+    });
+    const path = file("prompts.txt", prompts.join("\n"));
+    const found = await json("generate", directory, "--file", path, "--samples", "2", ...words);
+    expect(texts(found)).toEqual(texts(expected));
+    const single = await json("generate", directory, "--prompt", "One", ...words);
+    expect(single.text).toBe(expected[0]![0]!.text);
+    const shown = await plinth("generate", directory, "--prompt", "One", "--samples", "2", ...words);
+    expect(shown.stdout).toBe(`${expected[0]!.map(({ text }) => text).join("\n\n")}\n`);
+    expect(shown.stderr).toMatch(/^2 texts, 12 tokens, \d+ tokens\/s\n$/);
+  });
+
+  test("beams", async () => {
+    const decoder = new Decoder(model.engine, model.loaded.model, model.loaded.weights, { rows: 3 });
+    const { tokenizer } = model;
+    const expected = await beamSearch({ decoder, tokenizer, prompt: "One", maxTokens: 6, numTexts: 2 });
+    decoder.dispose();
+    const beams = ["--prompt", "One", "--beams", "3", "--samples", "2", "--max-tokens", "6"];
+    expect(await json("generate", directory, ...beams)).toEqual([expected]);
+  });
+
+  test("log-probabilities and alternatives", async () => {
+    const { logprobs, alternatives } = await json(
+      "generate",
+      directory,
+      "--prompt",
+      "One",
+      "--logprobs",
+      "2",
+      ...words,
+    );
+    expect(logprobs).toHaveLength(6);
+    expect(alternatives.map((list: unknown[]) => list.length)).toEqual(Array(6).fill(2));
+  });
+
+  test.each([
+    [
+      ["--file", "x", "--prompt", "y"],
+      "--file x: expected to be where the prompts come from, got also --prompt.",
+    ],
+    [["--prompt", "y", "--beams", "2", "--samples", "3"], "numTexts: expected an integer in [1, 2]"],
+    [["--prompt", "y", "--samples", "0"], "--samples"],
+  ])("%j", async (bad, message) => {
+    expect(await failure("generate", directory, ...bad)).toContain(message);
+  });
+
+  const texts = (results: readonly (readonly { readonly text: string }[])[]) =>
+    results.map((row) => row.map(({ text }) => text));
 });

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { hostTensor } from "../core/dtype.ts";
 import { FormatError } from "../core/errors.ts";
-import { openModelWeights } from "./model-weights.ts";
 import { digestFile } from "./file-writer.ts";
+import { openModelWeights } from "./model-weights.ts";
 import { writeSafetensors } from "./safetensors-writer.ts";
 import { ShardedWriter } from "./sharded-writer.ts";
 

@@ -15,9 +15,9 @@ import {
 } from "../hub/quantized-weights.ts";
 import { readJsonObject } from "../hub/read-json-file.ts";
 import { ShardedWriter } from "../hub/sharded-writer.ts";
+import type { Parameter } from "../nn/scope.ts";
 import { reachableNodes } from "../tensor/graph.ts";
 import { input, type Tensor } from "../tensor/tensor.ts";
-import type { Parameter } from "../nn/scope.ts";
 import type { CausalLM, Encoder } from "./contracts.ts";
 import { matchTensors } from "./match-tensors.ts";
 import { openCheckpoint } from "./open-checkpoint.ts";

@@ -1,7 +1,7 @@
 import { ConfigError, DataError } from "../../core/errors.ts";
 import { BoundGrammar } from "./bound-grammar.ts";
 import type { Grammar } from "./grammar.ts";
-import { Masks, type Mask } from "./masks.ts";
+import { type Mask, Masks } from "./masks.ts";
 import { type Place, Pushdown } from "./pushdown.ts";
 import type { ConstraintState, TokenConstraint } from "./token-constraint.ts";
 import type { TokenVocabulary } from "./token-vocabulary.ts";

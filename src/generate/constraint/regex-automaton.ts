@@ -1,4 +1,4 @@
-import { buildAutomaton, type ByteEdge, type TableAutomaton, tooLarge } from "./byte-automaton.ts";
+import { type ByteEdge, buildAutomaton, type TableAutomaton, tooLarge } from "./byte-automaton.ts";
 import { type ByteRanges, utf8Ranges } from "./code-points.ts";
 import { anywhere, parseRegex, type RegexNode } from "./regex-syntax.ts";
 
