@@ -88,8 +88,29 @@ export {
   type LabelProbability,
   type LikelihoodOptions,
 } from "./pipelines/classify-by-likelihood.ts";
+export {
+  type ClassificationActivation,
+  type ClassifySequenceOptions,
+  classifySequence,
+  type LabelScore,
+} from "./pipelines/classify-sequence.ts";
 export { type CodeCompletion, type CompleteCodeOptions, completeCode } from "./pipelines/complete-code.ts";
+export { type EmbedOptions, embed } from "./pipelines/embed.ts";
+export {
+  EncoderModel,
+  type EncoderModelOptions,
+  type EncoderText,
+  type TokenIds,
+} from "./pipelines/encoder-model.ts";
+export {
+  type FilledMask,
+  type FillMaskOptions,
+  fillMask,
+  type MaskCandidate,
+} from "./pipelines/fill-mask.ts";
 export { LanguageModel, type LanguageModelOptions } from "./pipelines/language-model.ts";
+export { isNextSentence, type NextSentenceOptions } from "./pipelines/next-sentence.ts";
+export type { Pooling } from "./pipelines/sentence-config.ts";
 export { type PretrainOptions, type PretrainResult, pretrain } from "./recipes/pretrain.ts";
 export { type QuickstartOptions, type QuickstartResult, quickstart } from "./recipes/quickstart.ts";
 export { applySettings, type Recipe, type RecipeInput, readRecipe } from "./recipes/recipe.ts";
