@@ -187,10 +187,16 @@ describe("what is refused, in one line", () => {
     ...{ num_attention_heads: 4, intermediate_size: 7, max_position_embeddings: 8 },
   };
   test.each<[object, string]>([
-    [{ hidden_size: undefined }, "config.json.width: expected an integer"],
-    [{ hidden_size: "24" }, 'config.json.width: expected an integer in [1, 1048576], got "24".'],
-    [{ num_hidden_layers: 1e9 }, "config.json.numLayers: expected an integer in [1, 1024], got 1000000000."],
-    [{ model_type: "qwen2", use_sliding_window: true, num_hidden_layers: 1e9 }, "config.json.numLayers"],
+    [{ hidden_size: undefined }, "config.json hidden_size: expected an integer"],
+    [{ hidden_size: "24" }, 'config.json hidden_size: expected an integer in [1, 1048576], got "24".'],
+    [
+      { num_hidden_layers: 1e9 },
+      "config.json num_hidden_layers: expected an integer in [1, 1024], got 1000000000.",
+    ],
+    [
+      { model_type: "qwen2", use_sliding_window: true, num_hidden_layers: 1e9 },
+      "config.json num_hidden_layers",
+    ],
     [{ hidden_act: "gelu" }, 'config.json hidden_act: expected "silu", got "gelu".'],
     [
       { rope_scaling: { rope_type: "longrope", factor: 4 } },
@@ -212,7 +218,7 @@ describe("what is refused, in one line", () => {
     ],
     [
       { rope_theta: 0 },
-      "config.json rope_parameters.ropeTheta: expected a number in [1, 1000000000000], got 0.",
+      "config.json rope_parameters.rope_theta: expected a number in [1, 1000000000000], got 0.",
     ],
     [{ partial_rotary_factor: 0.5 }, "partial_rotary_factor: expected 1: heads that turn whole, got 0.5."],
     [
@@ -225,10 +231,10 @@ describe("what is refused, in one line", () => {
     ],
     [
       { max_position_embeddings: -1 },
-      "config.json.contextLength: expected an integer in [1, 2147483647], got -1.",
+      "config.json max_position_embeddings: expected an integer in [1, 2147483647], got -1.",
     ],
-    [{ tie_word_embeddings: 1 }, "config.json.tiedHead: expected true or false, got 1."],
-    [{ attention_bias: "no" }, 'config.json.queryKeyValueBias: expected true or false, got "no".'],
+    [{ tie_word_embeddings: 1 }, "config.json tie_word_embeddings: expected true or false, got 1."],
+    [{ attention_bias: "no" }, 'config.json attention_bias: expected true or false, got "no".'],
   ])("config.json with %j", (change, message) => {
     const read = () => fromPublishedConfig({ ...published, ...change });
     expect(read).toThrow(ConfigError);

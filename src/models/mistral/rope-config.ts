@@ -84,10 +84,10 @@ export function fromPublishedRope(config: Published, contextLength: number): Pub
   const original =
     config.original_max_position_embeddings ?? rope.original_max_position_embeddings ?? contextLength;
   const scaling = readKind(kind, rope, { contextLength, original }, where);
-  const { ropeTheta } = readFields<{ ropeTheta: number }>(
+  const { rope_theta: ropeTheta } = readFields<{ rope_theta: number }>(
     where,
-    { ropeTheta: real(1, 1e12) },
-    { ropeTheta: theta },
+    { rope_theta: real(1, 1e12) },
+    { rope_theta: theta },
   );
   return { ropeTheta, ropeScaling: scaling, contextLength: reachOf(scaling, contextLength) };
 }

@@ -17,6 +17,15 @@ const PUBLISHED_KEYS = {
   tiedHead: "tie_word_embeddings",
 } as const satisfies Partial<Record<keyof MistralConfig, string>>;
 
+/** Names of fields that are read in other ways, for complaints. */
+const THEIR_KEYS: Readonly<Record<string, string>> = {
+  ...PUBLISHED_KEYS,
+  contextLength: "max_position_embeddings",
+  slidingWindow: "sliding_window",
+  queryKeyValueBias: "attention_bias",
+  feedForwardBias: "mlp_bias",
+};
+
 /** What each type means where its `config.json` is silent: the fallbacks of the reference implementation. */
 const SILENT: Readonly<Record<PublishedType, Published>> = {
   mistral: { max_position_embeddings: 131_072, num_key_value_heads: 8, sliding_window: 4096 },
@@ -40,15 +49,24 @@ export function fromPublishedConfig(published: Published, where = "config.json")
   });
   const contextLength = (config.max_position_embeddings ?? SILENT[type].max_position_embeddings) as number;
   const { ropeScaling, ...rope } = fromPublishedRope(config, contextLength);
-  return mistralConfig(
-    {
-      ...{ publishedType: type, ...(Object.fromEntries(fields) as Partial<MistralConfig>), ...rope },
-      ...(ropeScaling && { ropeScaling }),
-      ...biasesOf(type, config),
-      ...windowsOf(type, config, where),
-    },
-    where,
-  );
+  const given: Partial<MistralConfig> = {
+    ...{ publishedType: type, ...(Object.fromEntries(fields) as Partial<MistralConfig>), ...rope },
+    ...(ropeScaling && { ropeScaling }),
+    ...biasesOf(type, config),
+    ...windowsOf(type, config, where),
+  };
+  try {
+    return mistralConfig(given, where);
+  } catch (error) {
+    throw error instanceof ConfigError ? inTheirWords(error, where) : error;
+  }
+}
+
+/** The same complaint about the key that the file has. */
+function inTheirWords({ failure }: ConfigError, where: string): ConfigError {
+  const ours = failure.where.slice(where.length + 1);
+  const theirs = Object.hasOwn(THEIR_KEYS, ours) ? THEIR_KEYS[ours] : ours;
+  return new ConfigError({ ...failure, where: `${where} ${theirs}` });
 }
 
 /** Writes a `config.json` that Python `transformers` reads. Training applies no dropout, and the file says so. */
