@@ -1,7 +1,7 @@
 // The package `plinth`: what using and training models takes. Parts to build with have doors of their own: `plinth/nn`,
 // `plinth/data`, `plinth/train`, `plinth/hub`. Nothing inside `src` imports from here.
 
-export { trainCharTokenizer } from "./codecs/char-tokenizer.ts";
+export { type CharTokenizerOptions, trainCharTokenizer } from "./codecs/char-tokenizer.ts";
 export type { EncodedInput, InputOptions, Truncation, WindowOptions } from "./codecs/encoded-input.ts";
 export type { SpecialIds, SpecialRole } from "./codecs/special-ids.ts";
 export {
@@ -14,6 +14,7 @@ export {
   type Tokenizer,
 } from "./codecs/tokenizer.ts";
 export { type TrainByteBpeOptions, trainByteBpe } from "./codecs/train-byte-bpe.ts";
+export { type TrainWordPieceOptions, trainWordPiece } from "./codecs/train-word-piece.ts";
 export { type DType, type HostTensor, hostTensor, type TypedArray } from "./core/dtype.ts";
 export {
   ConfigError,

@@ -17,9 +17,12 @@ interface TrieNode {
 /** Finds added tokens in text: leftmost first, of those that begin at one place the longest. */
 export class AddedTokens {
   readonly #root: TrieNode = newNode();
+  /** Whether there are tokens that are not special. */
+  readonly #hasOrdinary: boolean;
 
   constructor(tokens: readonly AddedToken[]) {
-    for (const token of tokens) this.#insert(token);
+    for (const token of tokens) if (token.content !== "") this.#insert(token);
+    this.#hasOrdinary = tokens.some(({ special }) => !special);
   }
 
   /**
@@ -30,7 +33,8 @@ export class AddedTokens {
   split(text: string, special: boolean): Segment[] {
     const segments: Segment[] = [];
     let done = 0;
-    for (let at = 0; at < text.length && this.#root.next.size > 0; ) {
+    const isNeeded = special ? this.#root.next.size > 0 : this.#hasOrdinary;
+    for (let at = 0; isNeeded && at < text.length; ) {
       const token = this.#longestAt(text, at);
       if (!token) {
         at++;

@@ -1,15 +1,17 @@
 import { FormatError } from "../core/errors.ts";
-import { type MergeRule, MergeRules } from "./bpe-merge.ts";
+import { MergeRules } from "./bpe-merge.ts";
 import { alphabetToBytes, BYTE_TO_CHAR } from "./byte-alphabet.ts";
 import { ByteDecoder } from "./byte-decoder.ts";
 import { emptyPieces, type Pieces } from "./encoded-input.ts";
-import { PairTable } from "./pair-table.ts";
-import { PipelineTokenizer, type TextEncoder } from "./pipeline-tokenizer.ts";
-import { NO_TEMPLATE } from "./post-processor.ts";
+import { MarkedEncoder, type PlainEncoder } from "./marked-encoder.ts";
+import { PipelineTokenizer } from "./pipeline-tokenizer.ts";
+import { readPostProcessor } from "./post-processor.ts";
 import { PreTokenCache } from "./pre-token-cache.ts";
 import { preTokenEnd } from "./pre-tokenizer.ts";
+import { readMerges } from "./read-merges.ts";
+import type { RoleNames } from "./special-ids.ts";
 import { TokenBytes } from "./token-bytes.ts";
-import { describe, readTokens, requireArray, type TokenizerJson, type TokenList } from "./tokenizer-json.ts";
+import { describe, readTokens, type TokenizerJson, type TokenList } from "./tokenizer-json.ts";
 import { encodeUtf8 } from "./utf8.ts";
 
 /**
@@ -20,19 +22,20 @@ import { encodeUtf8 } from "./utf8.ts";
  * @param where names the source in errors
  * @throws {FormatError} if tokens or merges contradict themselves or one another.
  */
-export function createByteBpe(json: TokenizerJson, where: string): PipelineTokenizer {
+export function createByteBpe(json: TokenizerJson, where: string, named?: RoleNames): PipelineTokenizer {
   const tokens = readTokens(json, where);
   const bytes = new TokenBytes(tokens.texts.map((text) => alphabetToBytes(text) ?? encodeUtf8(text)));
   return new PipelineTokenizer({
     json,
     tokens,
-    encoder: new ByteBpeEncoder(json, tokens, where),
+    encoder: new MarkedEncoder(new ByteBpeEncoder(json, tokens, where), tokens.added),
     decoder: new ByteDecoder(bytes),
-    processor: NO_TEMPLATE,
+    processor: readPostProcessor(json.post_processor, tokens, `${where} post_processor`),
+    named,
   });
 }
 
-class ByteBpeEncoder implements TextEncoder {
+class ByteBpeEncoder implements PlainEncoder {
   /** Id of each byte, -1 if it has none: it is dropped. */
   readonly #byteIds: Int32Array;
   readonly #rules: MergeRules;
@@ -41,9 +44,7 @@ class ByteBpeEncoder implements TextEncoder {
   #symbols: Int32Array = new Int32Array(64);
 
   constructor(json: TokenizerJson, list: TokenList, where: string) {
-    this.#rules = new MergeRules(
-      readMerges(requireArray(json.model.merges, `${where} model.merges`), list, where),
-    );
+    this.#rules = new MergeRules(readMerges(json.model.merges, list, "", `${where} model.merges`));
     this.#byteIds = Int32Array.from(BYTE_TO_CHAR, (char) => byteId(list, char));
     this.#lengths = Uint32Array.from(list.texts, (text) => text.length);
     const numMissing = this.#byteIds.filter((id) => id === -1).length;
@@ -133,32 +134,4 @@ function grown(ids: Uint32Array<ArrayBuffer>, needed: number): Uint32Array<Array
   const larger = new Uint32Array(Math.max(needed, ids.length * 2));
   larger.set(ids);
   return larger;
-}
-
-/** @throws {FormatError} on a merge that is malformed, given twice, or that names an unknown token. */
-function readMerges(merges: readonly unknown[], list: TokenList, where: string): MergeRule[] {
-  const seen = new PairTable(merges.length);
-  return merges.map((merge, rank) => {
-    const fail = (expected: string, got: unknown): never => {
-      throw new FormatError({ where: `${where} model.merges[${rank}]`, expected, got: describe(got) });
-    };
-    const idOf = (text: string): number => {
-      const id = list.ids.get(text);
-      if (id === undefined) return fail("tokens of the vocabulary", text);
-      return list.specialIds.has(id) ? fail("tokens that are not special", text) : id;
-    };
-    const parts: readonly unknown[] = typeof merge === "string" ? merge.split(" ") : asArray(merge);
-    const [left, right] = parts;
-    if (parts.length !== 2 || typeof left !== "string" || typeof right !== "string") {
-      return fail('a pair of tokens, "a b" or ["a", "b"]', merge);
-    }
-    const rule = { left: idOf(left), right: idOf(right), result: idOf(left + right) };
-    if (seen.get(rule.left, rule.right) >= 0) return fail("each pair once", merge);
-    seen.set(rule.left, rule.right, rank);
-    return rule;
-  });
-}
-
-function asArray(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
 }

@@ -1,8 +1,9 @@
 import { ConfigError, DataError, FormatError } from "../core/errors.ts";
 import { ByteDecoder } from "./byte-decoder.ts";
 import { emptyPieces, type Pieces } from "./encoded-input.ts";
-import { PipelineTokenizer, type TextEncoder } from "./pipeline-tokenizer.ts";
-import { NO_TEMPLATE, PostProcessor } from "./post-processor.ts";
+import { MarkedEncoder, type PlainEncoder } from "./marked-encoder.ts";
+import { PipelineTokenizer } from "./pipeline-tokenizer.ts";
+import { readPostProcessor } from "./post-processor.ts";
 import { TokenBytes } from "./token-bytes.ts";
 import {
   bpeModelJson,
@@ -14,6 +15,7 @@ import {
   type TokenizerJson,
   type TokenList,
 } from "./tokenizer-json.ts";
+import { BERT_SPECIAL_TOKENS, bertTemplate } from "./vocabulary-files.ts";
 import { encodeUtf8, requireWellFormed } from "./utf8.ts";
 
 /**
@@ -33,24 +35,13 @@ export function createCharTokenizer(json: TokenizerJson, where: string): Pipelin
   return new PipelineTokenizer({
     json,
     tokens,
-    encoder: new CharEncoder(tokens, `${where} model.vocab`),
+    encoder: new MarkedEncoder(new CharEncoder(tokens, `${where} model.vocab`), tokens.added),
     decoder: new ByteDecoder(new TokenBytes(tokens.texts.map((text) => encodeUtf8(text)))),
-    processor: templateOf(tokens),
+    processor: readPostProcessor(json.post_processor, tokens, `${where} post_processor`),
   });
 }
 
-/** `[CLS] A [SEP]` and `[CLS] A [SEP] B [SEP]`, where there are such tokens. */
-function templateOf({ ids, specialIds }: TokenList): PostProcessor {
-  const [cls, sep] = [ids.get("[CLS]"), ids.get("[SEP]")];
-  if (cls === undefined || sep === undefined || !specialIds.has(cls) || !specialIds.has(sep)) {
-    return NO_TEMPLATE;
-  }
-  const added = (id: number, segment: number) => ({ kind: "added", id, segment }) as const;
-  const single = [added(cls, 0), { kind: "text", segment: 0 } as const, added(sep, 0)];
-  return new PostProcessor(single, [...single, { kind: "pair", segment: 1 }, added(sep, 1)]);
-}
-
-class CharEncoder implements TextEncoder {
+class CharEncoder implements PlainEncoder {
   /** Id of each code point up to the largest known one, -1 for unknown ones. */
   readonly #ids: Int32Array;
   readonly #numCharacters: number;
@@ -98,18 +89,18 @@ class CharEncoder implements TextEncoder {
   }
 }
 
-/** Special tokens of an encoder's vocabulary, in the order of BERT's. */
-const ENCODER_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] as const;
-
 /** Which model a tokenizer is for: it decides the special tokens. */
 export interface CharTokenizerOptions {
-  /** `decoder`, the default: `<|endoftext|>`, the last id. `encoder`: `[PAD] [UNK] [CLS] [SEP] [MASK]`, ids 0 to 4. */
+  /**
+   * `decoder`, the default: `<|endoftext|>`, the last id. `encoder`: `[PAD] [UNK] [CLS] [SEP] [MASK]`, ids 0 to 4, and a text
+   * is put between [CLS] and [SEP].
+   */
   readonly for?: "decoder" | "encoder";
 }
 
 /**
- * A character tokenizer of the given texts: their code points in ascending order, and the special tokens of the kind of
- * model it is for. For a decoder ids 0, 1 … are the code points.
+ * A character tokenizer of the given texts: their code points in ascending order get the ids 0, 1 …, after or before the
+ * special tokens.
  *
  * @throws {ConfigError} if there is no text.
  * @throws {DataError} if a text is not well-formed Unicode.
@@ -134,40 +125,34 @@ export function trainCharTokenizer(
     throw new ConfigError({ where: "trainCharTokenizer", expected: "some text", got: "none" });
   }
   const characters = codePoints.map((codePoint) => String.fromCodePoint(codePoint));
-  const forEncoder = options.for === "encoder";
-  const tokens = forEncoder ? [...ENCODER_TOKENS, ...characters] : [...characters, END_OF_TEXT];
-  const special = forEncoder ? ENCODER_TOKENS : [END_OF_TEXT];
-  return createCharTokenizer(charTokenizerJson(tokens, special, forEncoder), "trainCharTokenizer");
+  const json = options.for === "encoder" ? bertCharJson(characters) : charTokenizerJson(characters);
+  return createCharTokenizer(json, "trainCharTokenizer");
 }
 
-function charTokenizerJson(
-  tokens: readonly string[],
-  special: readonly string[],
-  forEncoder: boolean,
-): TokenizerJson {
+function charTokenizerJson(characters: readonly string[]): TokenizerJson {
   return {
     version: "1.0",
     truncation: null,
     padding: null,
-    added_tokens: special.map((text) => specialToken(tokens.indexOf(text), text)),
+    added_tokens: [specialToken(characters.length, END_OF_TEXT)],
     normalizer: null,
     pre_tokenizer: null,
-    post_processor: forEncoder ? pairTemplate((text) => tokens.indexOf(text)) : null,
+    post_processor: null,
     decoder: { type: "Fuse" },
-    model: bpeModelJson(tokens, []),
+    model: bpeModelJson([...characters, END_OF_TEXT], []),
   };
 }
 
-/** What {@link templateOf} does, for the Hugging Face library. */
-function pairTemplate(idOf: (text: string) => number): object {
-  const special = (id: string, type_id: number) => ({ SpecialToken: { id, type_id } });
-  const single = [special("[CLS]", 0), { Sequence: { id: "A", type_id: 0 } }, special("[SEP]", 0)];
-  const describeToken = (text: string) => [text, { id: text, ids: [idOf(text)], tokens: [text] }];
+function bertCharJson(characters: readonly string[]): TokenizerJson {
+  const [cls, sep] = ["[CLS]", "[SEP]"];
   return {
-    type: "TemplateProcessing",
-    single,
-    pair: [...single, { Sequence: { id: "B", type_id: 1 } }, special("[SEP]", 1)],
-    special_tokens: Object.fromEntries(["[CLS]", "[SEP]"].map(describeToken)),
+    ...charTokenizerJson(characters),
+    added_tokens: BERT_SPECIAL_TOKENS.map((text, id) => specialToken(id, text)),
+    post_processor: bertTemplate(
+      [cls, BERT_SPECIAL_TOKENS.indexOf(cls)],
+      [sep, BERT_SPECIAL_TOKENS.indexOf(sep)],
+    ),
+    model: bpeModelJson([...BERT_SPECIAL_TOKENS, ...characters], []),
   };
 }
 

@@ -1,24 +1,22 @@
 import { DataError } from "../core/errors.ts";
-import { AddedTokens } from "./added-tokens.ts";
 import {
   type EncodedInput,
-  emptyPieces,
   type InputOptions,
   joinInput,
   joinWindows,
   type Pieces,
   type WindowOptions,
 } from "./encoded-input.ts";
-import type { PostProcessor } from "./post-processor.ts";
-import { findSpecialIds, type SpecialIds, type SpecialRole } from "./special-ids.ts";
+import { type PostProcessor, trimOffsets } from "./post-processor.ts";
+import { findSpecialIds, type RoleNames, type SpecialIds } from "./special-ids.ts";
 import type { DecodeOptions, Decoding, Tokenizer } from "./tokenizer.ts";
 import { hashJson, requireEndOfText, type TokenizerJson, type TokenList } from "./tokenizer-json.ts";
 
-/** Ordinary text to tokens. */
+/** Text to tokens; `marked` text has written special tokens that are meant. */
 export interface TextEncoder {
-  encode(text: string): Uint32Array;
+  encode(text: string, marked: boolean): Uint32Array;
   /** The same ids, and which characters each stands for. */
-  encodePieces(text: string): Pieces;
+  encodePieces(text: string, marked: boolean): Pieces;
 }
 
 /** Tokens to text. */
@@ -38,7 +36,7 @@ export interface TokenizerParts {
   readonly decoder: TokenDecoder;
   readonly processor: PostProcessor;
   /** Spelling of special tokens by role, where a file says so. */
-  readonly named?: Readonly<Partial<Record<SpecialRole, string>>> | undefined;
+  readonly named?: RoleNames | undefined;
 }
 
 /** A tokenizer as a pipeline of parts. */
@@ -46,12 +44,10 @@ export class PipelineTokenizer implements Tokenizer {
   readonly specials: SpecialIds;
   readonly specialIds: ReadonlySet<number>;
   readonly #parts: TokenizerParts;
-  readonly #added: AddedTokens;
   #hash: string | undefined;
 
   constructor(parts: TokenizerParts) {
     this.#parts = parts;
-    this.#added = new AddedTokens(parts.tokens.added);
     this.specials = findSpecialIds((text) => parts.tokens.ids.get(text), parts.named);
     this.specialIds = parts.tokens.specialIds;
   }
@@ -65,21 +61,11 @@ export class PipelineTokenizer implements Tokenizer {
   }
 
   encode(text: string): Uint32Array {
-    return this.#parts.encoder.encode(text);
+    return this.#parts.encoder.encode(text, false);
   }
 
   encodeMarked(text: string): Uint32Array {
-    const segments = this.#added.split(text, true);
-    const parts = segments.map(({ start, end, id }) =>
-      id === undefined ? this.encode(text.slice(start, end)) : Uint32Array.of(id),
-    );
-    const ids = new Uint32Array(parts.reduce((sum, part) => sum + part.length, 0));
-    let at = 0;
-    for (const part of parts) {
-      ids.set(part, at);
-      at += part.length;
-    }
-    return ids;
+    return this.#parts.encoder.encode(text, true);
   }
 
   encodeInput(text: string, pair?: string, options: InputOptions = {}): EncodedInput {
@@ -138,30 +124,16 @@ export class PipelineTokenizer implements Tokenizer {
     return this.#hash;
   }
 
-  #pieces(text: string, marked: boolean | undefined): Pieces {
-    if (!marked) return this.#parts.encoder.encodePieces(text);
-    const all = emptyPieces();
-    for (const { start, end, id } of this.#added.split(text, true)) {
-      if (id === undefined) {
-        appendPieces(all, this.#parts.encoder.encodePieces(text.slice(start, end)), start);
-      } else {
-        appendPieces(all, { ids: [id], starts: [start], ends: [end] }, 0);
-      }
-    }
-    return all;
+  #pieces(text: string, marked: boolean = false): Pieces {
+    const { encoder, processor, tokens } = this.#parts;
+    const pieces = encoder.encodePieces(text, marked);
+    if (processor.trim) trimOffsets(pieces, processor.trim, tokens.texts);
+    return pieces;
   }
 
   #requireId(id: number, where: string): void {
     const size = this.vocabularySize;
     if (Number.isInteger(id) && id >= 0 && id < size) return;
     throw new DataError({ where, expected: `a token id in [0, ${size})`, got: String(id) });
-  }
-}
-
-function appendPieces(all: Pieces, { ids, starts, ends }: Pieces, shift: number): void {
-  for (const [i, id] of ids.entries()) {
-    all.ids.push(id);
-    all.starts.push(starts[i]! + shift);
-    all.ends.push(ends[i]! + shift);
   }
 }

@@ -4,6 +4,9 @@ export type SpecialRole = "bos" | "eos" | "pad" | "unk" | "cls" | "sep" | "mask"
 /** Ids of the tokens with a role; absent where the tokenizer has none. */
 export type SpecialIds = Readonly<Partial<Record<SpecialRole, number>>>;
 
+/** How a tokenizer's files spell the tokens with a role. */
+export type RoleNames = Readonly<Partial<Record<SpecialRole, string>>>;
+
 /** Usual spellings, for files that do not say which token has which role. */
 const USUAL: Readonly<Record<SpecialRole, readonly string[]>> = {
   bos: ["<s>", "<|begin_of_text|>", "<|endoftext|>", "<bos>"],
@@ -23,7 +26,7 @@ const USUAL: Readonly<Record<SpecialRole, readonly string[]>> = {
  */
 export function findSpecialIds(
   idOf: (text: string) => number | undefined,
-  named: Readonly<Partial<Record<SpecialRole, string>>> = {},
+  named: RoleNames = {},
 ): SpecialIds {
   const found: Partial<Record<SpecialRole, number>> = {};
   for (const role of Object.keys(USUAL) as SpecialRole[]) {

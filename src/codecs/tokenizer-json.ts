@@ -5,6 +5,11 @@ import { loneSurrogateAt } from "./utf8.ts";
 /** The document separator of GPT-2 and of every tokenizer trained here. */
 export const END_OF_TEXT = "<|endoftext|>";
 
+/** Published vocabularies leave out up to a few hundred ids. */
+const MAX_HOLES = 4096;
+/** Text is searched for added tokens at every place. */
+const MAX_ADDED_LENGTH = 2048;
+
 /** A token that is matched as a whole instead of being built by merges. */
 export interface AddedToken {
   readonly id: number;
@@ -16,26 +21,11 @@ export interface AddedToken {
   readonly special: boolean;
 }
 
-/** The `model` part of a BPE tokenizer file. */
-export interface BpeModelJson {
-  readonly type: "BPE";
-  readonly dropout: null;
-  readonly unk_token: string | null;
-  readonly continuing_subword_prefix: string | null;
-  readonly end_of_word_suffix: string | null;
-  readonly fuse_unk: boolean;
-  readonly byte_fallback: boolean;
-  readonly ignore_merges: boolean;
-  readonly vocab: Readonly<Record<string, number>>;
-  /** In order of rank; `"a b"`, or `["a", "b"]` in files of tokenizers ≥ 0.20. */
-  readonly merges: readonly (string | readonly [string, string])[];
-}
-
 /** How our trainers fill in the model: plain BPE, no variations. */
 export function bpeModelJson(
   tokens: readonly string[],
   merges: readonly (readonly [string, string])[],
-): BpeModelJson {
+): JsonObject {
   return {
     type: "BPE",
     dropout: null,
@@ -61,12 +51,12 @@ export interface TokenizerJson {
   readonly pre_tokenizer: unknown;
   readonly post_processor: unknown;
   readonly decoder: unknown;
-  readonly model: BpeModelJson;
+  readonly model: JsonObject;
 }
 
-/** The tokens of a file, checked: ids are 0 … length - 1, each text occurs once. */
+/** The tokens of a file, checked: each text occurs once. */
 export interface TokenList {
-  /** Text of each id as the file spells it. */
+  /** Text of each id as the file spells it; "" for an id that the file leaves out. */
   readonly texts: readonly string[];
   readonly ids: ReadonlyMap<string, number>;
   /** Ids that ordinary text never becomes and that decode to nothing. */
@@ -106,15 +96,14 @@ export function describe(value: unknown): string {
 /**
  * Reads `model.vocab` and `added_tokens`.
  *
- * @throws {FormatError} on wrong types, an id given twice, or an id given to no token.
+ * @throws {FormatError} on wrong types, an id given twice, or ids far beyond the number of tokens.
  */
 export function readTokens(json: TokenizerJson, where: string): TokenList {
   const ids = new Map<string, number>();
   const owners = new Map<number, string>();
   const vocabularyWhere = `${where} model.vocab`;
-  const vocabulary = requireObject(json.model.vocab, vocabularyWhere);
-  for (const text of Object.keys(vocabulary)) {
-    assign(ids, owners, text, vocabulary[text], vocabularyWhere);
+  for (const [text, id] of vocabularyEntries(json.model.vocab, vocabularyWhere)) {
+    assign(ids, owners, text, id, vocabularyWhere);
   }
   const added = requireArray(json.added_tokens, `${where} added_tokens`).map((entry, i) =>
     readAddedToken(ids, owners, entry, `${where} added_tokens[${i}]`),
@@ -122,13 +111,29 @@ export function readTokens(json: TokenizerJson, where: string): TokenList {
   const specialIds = new Set(added.filter(({ special }) => special).map(({ id }) => id));
   const endOfTextId = ids.get(END_OF_TEXT);
   if (endOfTextId !== undefined) specialIds.add(endOfTextId);
-  const texts = Array.from({ length: owners.size }, (_, id) => {
-    const text = owners.get(id);
-    if (text !== undefined) return text;
-    const expected = `a token for every id below ${owners.size}`;
-    throw new FormatError({ where: vocabularyWhere, expected, got: `none for id ${id}` });
-  });
+  const size = [...owners.keys()].reduce((largest, id) => Math.max(largest, id), -1) + 1;
+  if (size > 2 * owners.size + MAX_HOLES) {
+    const expected = `ids of about the number of tokens, ${owners.size}`;
+    throw new FormatError({ where: vocabularyWhere, expected, got: `id ${size - 1}` });
+  }
+  const texts = Array.from({ length: size }, (_, id) => owners.get(id) ?? "");
   return { texts, ids, specialIds, added, endOfTextId };
+}
+
+/** Tokens by text, in an object, or texts with scores, in order. */
+function* vocabularyEntries(vocabulary: unknown, where: string): Generator<readonly [string, unknown]> {
+  if (!Array.isArray(vocabulary)) {
+    const object = requireObject(vocabulary, where);
+    for (const text of Object.keys(object)) yield [text, object[text]];
+    return;
+  }
+  for (const [id, entry] of vocabulary.entries()) {
+    if (!Array.isArray(entry) || typeof entry[0] !== "string" || !Number.isFinite(entry[1])) {
+      const failure = { where: `${where}[${id}]`, expected: "[text, score]", got: describe(entry) };
+      throw new FormatError(failure);
+    }
+    yield [entry[0], id];
+  }
 }
 
 /** @throws {DataError} if the tokenizer has no separator. */
@@ -161,8 +166,8 @@ function assign(
   if (typeof id !== "number" || !Number.isInteger(id) || id < 0) {
     throw new FormatError({ where, expected: `an id ≥ 0 for ${describe(text)}`, got: describe(id) });
   }
-  if (loneSurrogateAt(text) >= 0 || text === "") {
-    throw new FormatError({ where, expected: "tokens of well-formed, non-empty text", got: describe(text) });
+  if (loneSurrogateAt(text) >= 0) {
+    throw new FormatError({ where, expected: "tokens of well-formed text", got: describe(text) });
   }
   const owner = owners.get(id);
   const known = ids.get(text);
@@ -185,9 +190,9 @@ function readAddedToken(
   if (typeof token.content !== "string") {
     throw new FormatError({ where, expected: "content: a string", got: describe(token.content) });
   }
-  if (token.special !== true) {
-    const expected = "special: true (other added tokens would be cut out of ordinary text; not supported)";
-    throw new FormatError({ where, expected, got: describe(token.special) });
+  if (token.content.length > MAX_ADDED_LENGTH) {
+    const expected = `content of at most ${MAX_ADDED_LENGTH} characters`;
+    throw new FormatError({ where, expected, got: String(token.content.length) });
   }
   const flag = (name: string): boolean => token[name] === true;
   return {
@@ -197,6 +202,6 @@ function readAddedToken(
     lstrip: flag("lstrip"),
     rstrip: flag("rstrip"),
     normalized: flag("normalized"),
-    special: true,
+    special: flag("special"),
   };
 }

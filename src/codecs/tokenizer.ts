@@ -1,11 +1,12 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ConfigError, FormatError } from "../core/errors.ts";
-import { createByteBpe } from "./byte-bpe.ts";
-import { createCharTokenizer } from "./char-tokenizer.ts";
+import { ConfigError } from "../core/errors.ts";
 import type { EncodedInput, InputOptions, WindowOptions } from "./encoded-input.ts";
 import type { SpecialIds } from "./special-ids.ts";
-import { describe, type JsonObject, requireObject, type TokenizerJson } from "./tokenizer-json.ts";
+import type { TokenizerJson } from "./tokenizer-json.ts";
+
+export { loadTokenizer } from "./load-tokenizer.ts";
+export { parseTokenizer } from "./parse-tokenizer.ts";
 
 /** What to do with special tokens when decoding. */
 export interface DecodeOptions {
@@ -118,53 +119,6 @@ export class StreamDecoder {
 }
 
 /**
- * Reads `tokenizer.json` in a model directory.
- *
- * @throws {ConfigError} if the file cannot be read.
- * @throws {FormatError} if it is not a tokenizer of a known kind, or contradicts itself.
- */
-export function loadTokenizer(directory: string): Tokenizer {
-  const path = join(directory, "tokenizer.json");
-  return parseTokenizer(parseJson(readText(path), path), path);
-}
-
-/**
- * Reads the content of a Hugging Face `tokenizer.json`: byte-level BPE with GPT-2's split pattern, or
- * characters as `trainCharTokenizer` writes them.
- *
- * Post-processors only add special tokens, and truncation and padding only shape batches; ordinary
- * `encode` does none of these, so those parts are kept but not interpreted.
- *
- * @param where names the source in errors
- * @throws {FormatError} if it is not a tokenizer of a known kind, or contradicts itself.
- */
-export function parseTokenizer(json: unknown, where: string): Tokenizer {
-  const file = requireObject(json, where);
-  const model = requireObject(file.model, `${where} model`);
-  requireKnown(model.type ?? "BPE", ["BPE"], `${where} model.type`); // files before 2021 do not say
-  requireKnown(file.normalizer ?? null, [null], `${where} normalizer`);
-  requireKnown(model.dropout ?? null, [null, 0], `${where} model.dropout`);
-  for (const key of ["continuing_subword_prefix", "end_of_word_suffix"]) {
-    requireKnown(model[key] ?? "", [""], `${where} model.${key}`);
-  }
-  for (const key of ["byte_fallback", "ignore_merges"]) {
-    requireKnown(model[key] ?? false, [false], `${where} model.${key}`);
-  }
-  const claimed: unknown = {
-    ...file,
-    added_tokens: file.added_tokens ?? [],
-    model: { ...model, type: "BPE" },
-  };
-  const tokenizerJson = claimed as TokenizerJson; // the constructors check what they read of it
-  if ((file.pre_tokenizer ?? null) === null) {
-    requireCharacters(file, model, where);
-    return createCharTokenizer(tokenizerJson, where);
-  }
-  requireByteLevel(file, where);
-  return createByteBpe(tokenizerJson, where);
-}
-
-/**
  * The files that make a tokenizer part of a model directory, by name: `tokenizer.json`, `tokenizer_config.json` and
  * `special_tokens_map.json`, which Python's `AutoTokenizer.from_pretrained(directory)` reads.
  *
@@ -180,9 +134,8 @@ export function tokenizerFiles(
     throw new ConfigError({ where: "contextLength", expected: "an integer ≥ 1", got });
   }
   const json = tokenizer.toJSON();
-  const textOf = new Map(Object.entries(json.model.vocab).map(([text, id]) => [id, text]));
   const specials = Object.fromEntries(
-    Object.entries(tokenizer.specials).map(([role, id]) => [`${role}_token`, textOf.get(id)]),
+    Object.entries(tokenizer.specials).map(([role, id]) => [`${role}_token`, tokenizer.tokenText(id)]),
   );
   const config = {
     // Reads tokenizer.json as it is; the class "GPT2Tokenizer" of transformers 5 would rebuild it.
@@ -208,56 +161,4 @@ export function saveTokenizer(
   const files = tokenizerFiles(tokenizer, options);
   mkdirSync(directory, { recursive: true });
   for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);
-}
-
-function requireCharacters(file: JsonObject, model: JsonObject, where: string): void {
-  const decoder = requireObject(file.decoder ?? {}, `${where} decoder`);
-  requireKnown(decoder.type, ["Fuse"], `${where} decoder.type (no pre_tokenizer, so characters)`);
-  requireKnown(model.unk_token ?? null, [null], `${where} model.unk_token`);
-}
-
-function requireByteLevel(file: JsonObject, where: string): void {
-  const preTokenizer = requireObject(file.pre_tokenizer, `${where} pre_tokenizer`);
-  requireKnown(preTokenizer.type, ["ByteLevel"], `${where} pre_tokenizer.type`);
-  requireKnown(preTokenizer.add_prefix_space, [false], `${where} pre_tokenizer.add_prefix_space`);
-  requireKnown(preTokenizer.use_regex ?? true, [true], `${where} pre_tokenizer.use_regex`);
-  const decoder = requireObject(file.decoder, `${where} decoder`);
-  requireKnown(decoder.type, ["ByteLevel"], `${where} decoder.type`);
-}
-
-function requireKnown(value: unknown, known: readonly unknown[], where: string): void {
-  if (known.includes(value)) return;
-  throw new FormatError({
-    where,
-    expected: known.map((item) => JSON.stringify(item)).join(" or "),
-    got: describe(value),
-    fix: "Plinth reads byte-level BPE with GPT-2's split pattern, and its own character tokenizers.",
-  });
-}
-
-function readText(path: string): string {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(path);
-  } catch (cause) {
-    const failure = { where: path, expected: "a readable tokenizer file", got: oneLine(cause) };
-    throw new ConfigError({ ...failure, fix: "Name a model directory with a tokenizer.json." }, { cause });
-  }
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new FormatError({ where: path, expected: "UTF-8 text", got: "other bytes" }, { cause });
-  }
-}
-
-function parseJson(text: string, where: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new FormatError({ where, expected: "JSON", got: oneLine(cause) }, { cause });
-  }
-}
-
-function oneLine(cause: unknown): string {
-  return String((cause as Error).message).replaceAll(/\s+/g, " ");
 }

@@ -1,0 +1,114 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { describe, expect, it } from "vitest";
+import { loadTokenizer, type Tokenizer } from "./tokenizer.ts";
+
+// Ids, offsets and texts that the reference libraries gave for published vocabularies (../shared/data/tok-*).
+
+const SHARED = new URL("../../../shared/data/", import.meta.url).pathname;
+
+interface Vector {
+  readonly text: string;
+  readonly text_pair?: string;
+  readonly ids: number[];
+  /** In code points. */
+  readonly offsets?: [number, number][];
+  readonly decoded?: string;
+}
+
+/** Runs tests with a vocabulary, or says that it is missing. */
+function withData(name: string, tests: (directory: string) => void): void {
+  const directory = join(SHARED, name);
+  const isThere = existsSync(directory);
+  describe.skipIf(!isThere)(`${name}${isThere ? "" : ` (skipped: no ../shared/data/${name})`}`, () => {
+    tests(isThere ? directory : "");
+  });
+}
+
+function read(directory: string, name: string): Buffer {
+  const bytes = readFileSync(join(directory, name));
+  return name.endsWith(".gz") ? gunzipSync(bytes) : bytes;
+}
+
+function readLines(directory: string, name: string): Vector[] {
+  const lines = read(directory, name).toString().split("\n");
+  return lines.filter((line) => line !== "").map((line) => JSON.parse(line));
+}
+
+function readVectors(directory: string, name: string): Vector[] {
+  return Object.values(JSON.parse(read(directory, name).toString()));
+}
+
+/** String index of every code point, and of the end. */
+function codePointBorders(text: string): number[] {
+  const borders = [0];
+  for (const char of text) borders.push(borders.at(-1)! + char.length);
+  return borders;
+}
+
+function expectInput(tokenizer: Tokenizer, { text, text_pair, ids, offsets }: Vector): void {
+  const input = tokenizer.encodeInput(text, text_pair, { marked: true });
+  expect([...input.ids], text).toEqual(ids);
+  if (!offsets) return;
+  const borders = codePointBorders(text);
+  expect(input.offsets, text).toEqual(offsets.map(([start, end]) => [borders[start]!, borders[end]!]));
+}
+
+withData("tok-bert", (directory) => {
+  const tokenizer = directory === "" ? undefined : loadTokenizer(directory);
+
+  it("gives ids, offsets and texts of 379 vectors", () => {
+    const vectors = readLines(directory, "vectors/golden-hf-bge-small-en.jsonl.gz");
+    expect(vectors).toHaveLength(379);
+    for (const vector of vectors) {
+      expectInput(tokenizer!, vector);
+      expect(tokenizer!.decode(vector.ids, { skipSpecial: false })).toBe(vector.decoded);
+    }
+  });
+
+  it("gives the pieces of 7,077 questions", () => {
+    const questions: { original: string; wordpiece: string[] }[] = JSON.parse(
+      read(directory, "vectors/squad-questions.json.gz").toString(),
+    );
+    const pieces = (text: string) => Array.from(tokenizer!.encode(text), (id) => tokenizer!.tokenText(id));
+    for (const { original, wordpiece } of questions) expect(pieces(original)).toEqual(wordpiece);
+    expect(questions.length).toBeGreaterThan(7000);
+  });
+
+  it.each([
+    "vectors/transformersjs-Xenova__bert-base-uncased.json",
+    "vectors/transformersjs-Xenova__distilbert-base-uncased-finetuned-sst-2-english.json",
+  ])("gives %s", (name) => {
+    // Their texts have been cleaned up as a whole, which is not the decoder's work.
+    for (const vector of readVectors(directory, name)) expectInput(tokenizer!, vector);
+  });
+
+  it("knows its special tokens", () => {
+    expect(tokenizer!.specials).toEqual({ pad: 0, unk: 100, cls: 101, sep: 102, mask: 103 });
+  });
+});
+
+withData("tok-gpt2", (directory) => {
+  it("gives ids and offsets of 379 vectors", () => {
+    const tokenizer = loadTokenizer(directory);
+    const vectors = readLines(directory, "vectors/golden-hf-tokenizers.jsonl.gz");
+    for (const vector of vectors) expectInput(tokenizer, vector);
+    expect(vectors).toHaveLength(379);
+  });
+});
+
+withData("tok-tiny", (directory) => {
+  it("gives the ids of 379 vectors, and offsets that are right", () => {
+    // The library counts only bytes that have tokens, so after one that has none (all spaces, here) its offsets are off.
+    const tokenizer = loadTokenizer(directory);
+    for (const { text, ids } of readLines(directory, "vectors/golden-hf-tokenizers.jsonl.gz")) {
+      const input = tokenizer.encodeInput(text);
+      expect([...input.ids]).toEqual(ids);
+      for (const [i, [start, end]] of input.offsets.entries()) {
+        const token = tokenizer.decode([ids[i]!]);
+        if (!token.includes("\ufffd")) expect(text.slice(start, end)).toBe(token);
+      }
+    }
+  });
+});
