@@ -110,8 +110,7 @@ const WORD_CHARACTER = /^[\p{L}\p{M}\p{N}_'’]$/u;
 
 /** Pieces after the first of a word begin with `##`; single characters make a word where none of them separates. */
 function wordRule(tokenizer: Tokenizer): (previous: number, id: number) => boolean {
-  const texts: string[] = [];
-  for (const [text, id] of Object.entries(tokenizer.toJSON().model.vocab)) texts[id as number] = text;
+  const texts = Array.from({ length: tokenizer.vocabularySize }, (_, id) => tokenizer.tokenText(id));
   if (texts.some((text) => /^##./u.test(text))) return (_, id) => texts[id]!.startsWith("##");
   const inWord = texts.map((text) => WORD_CHARACTER.test(text));
   return (previous, id) => inWord[previous]! && inWord[id]!;
