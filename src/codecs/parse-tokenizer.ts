@@ -1,12 +1,12 @@
 import { FormatError } from "../core/errors.ts";
 import { createByteBpe } from "./byte-bpe.ts";
 import { createCharTokenizer } from "./char-tokenizer.ts";
-import { readDecoder, spelledBytes } from "./pipeline/decoders.ts";
-import { readNormalizer } from "./pipeline/normalizers.ts";
-import { PieceDecoder } from "./pipeline/piece-decoder.ts";
-import { PipelineEncoder } from "./pipeline/pipeline-encoder.ts";
-import { readPreTokenizer } from "./pipeline/pre-tokenizers.ts";
-import { readModel } from "./pipeline/read-model.ts";
+import { readDecoder, spelledBytes } from "./stages/decoders.ts";
+import { readNormalizer } from "./stages/normalizers.ts";
+import { PieceDecoder } from "./stages/piece-decoder.ts";
+import { PipelineEncoder } from "./stages/pipeline-encoder.ts";
+import { readPreTokenizer } from "./stages/pre-tokenizers.ts";
+import { readModel } from "./stages/read-model.ts";
 import { PipelineTokenizer } from "./pipeline-tokenizer.ts";
 import { readPostProcessor } from "./post-processor.ts";
 import type { RoleNames } from "./special-ids.ts";

@@ -1,7 +1,7 @@
 import { ConfigError } from "../core/errors.ts";
-import { AlignedText } from "./pipeline/aligned-text.ts";
-import { readNormalizer } from "./pipeline/normalizers.ts";
-import { readPreTokenizer } from "./pipeline/pre-tokenizers.ts";
+import { AlignedText } from "./stages/aligned-text.ts";
+import { readNormalizer } from "./stages/normalizers.ts";
+import { readPreTokenizer } from "./stages/pre-tokenizers.ts";
 import { createPipeline } from "./parse-tokenizer.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { BERT_SPECIAL_TOKENS, wordPieceJson } from "./vocabulary-files.ts";
