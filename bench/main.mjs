@@ -2,15 +2,35 @@
 import { parseArgs } from "node:util";
 import { describeMachine, readMachine } from "../dist/cli/machine.js";
 import * as bpe from "./cases/bpe.mjs";
+import * as decode from "./cases/decode.mjs";
+import * as embed from "./cases/embed.mjs";
+import * as large from "./cases/large.mjs";
 import * as learning from "./cases/learning.mjs";
+import * as load from "./cases/load.mjs";
 import * as memory from "./cases/memory.mjs";
+import * as prefill from "./cases/prefill.mjs";
+import * as start from "./cases/start.mjs";
 import * as step from "./cases/step.mjs";
 import * as stepPeers from "./cases/step-peers.mjs";
+import * as window from "./cases/window.mjs";
 import { REPEATS } from "./measure.mjs";
 import { runWorkload } from "./peer.mjs";
 import { formatRow } from "./table.mjs";
 
-const CASES = { step, "step-peers": stepPeers, memory, bpe, learning };
+const CASES = {
+  step,
+  "step-peers": stepPeers,
+  memory,
+  bpe,
+  decode,
+  prefill,
+  embed,
+  window,
+  load,
+  start,
+  large,
+  learning,
+};
 const TRIAL_REPEATS = 2;
 
 const log = (line) => process.stderr.write(`bench: ${line}\n`);

@@ -32,7 +32,31 @@ const STEP_PROGRAMS = {
 export function startStep(name, size) {
   const options = { ...size, vocab: 256, threads: 2 };
   const [command, program] = STEP_PROGRAMS[name];
-  return startPeer(command, [program, ...Object.entries(options).flatMap(([k, v]) => [`--${k}`, `${v}`])]);
+  return startPeer(command, [program, ...asArguments(options)]);
+}
+
+/** Programs that run a model that is there already. */
+const MODEL_PROGRAMS = {
+  "plinth decoder": [process.execPath, join(ROOT, "workloads/decoder.mjs")],
+  "plinth encoder": [process.execPath, join(ROOT, "workloads/encoder.mjs")],
+  "llama.cpp": [process.execPath, join(ROOT, "peers/llama-cpp.mjs")],
+  "transformers.js": [process.execPath, join(ROOT, "peers/transformers-js.mjs")],
+};
+
+/**
+ * Starts one side of a comparison of inference, on two threads.
+ *
+ * @param {keyof typeof MODEL_PROGRAMS} name
+ * @param {Record<string, string | number>} options `model`, and what else the program takes
+ * @returns {Promise<Peer | {missing: string}>}
+ */
+export function startModel(name, options) {
+  const [command, program] = MODEL_PROGRAMS[name];
+  return startPeer(command, [program, ...asArguments({ ...options, threads: 2 })]);
+}
+
+function asArguments(options) {
+  return Object.entries(options).flatMap(([name, value]) => [`--${name}`, `${value}`]);
 }
 
 /** Runs one of our own workloads, in a process of its own, to its end; gives the JSON it printed. */
@@ -95,11 +119,11 @@ export class Peer {
     }
   }
 
-  /** Milliseconds of a training step, over about a second and a half of them. */
-  async stepMs() {
-    const { ms } = await this.ask(`step ${WARM_UP_STEPS}`);
+  /** Milliseconds of a training step, or of what else can be repeated, over about a second and a half of them. */
+  async stepMs(command = "step") {
+    const { ms } = await this.ask(`${command} ${WARM_UP_STEPS}`);
     const count = Math.min(40, Math.max(2, Math.round(BLOCK_MS / ms)));
-    return (await this.ask(`step ${count}`)).ms;
+    return (await this.ask(`${command} ${count}`)).ms;
   }
 
   /** Most memory it has held so far. */

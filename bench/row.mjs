@@ -44,6 +44,22 @@ export function judge({ name, value, unit, peer = null, peerValue = null, ratio 
   return { ...row, pass: null, note };
 }
 
+/** A row that is only told, with nothing to hold it against. */
+export function inform({ name, value, unit, peer = null, peerValue = null, ratio = null, spread, note }) {
+  const told = {
+    name,
+    value,
+    unit,
+    peer,
+    peerValue,
+    ratio,
+    target: null,
+    pass: null,
+    rule: "for information",
+  };
+  return { ...told, ...(spread !== undefined && { spread }), ...(note && { note }) };
+}
+
 /** A row that could not be measured, and why. */
 export function skip({ name, unit, peer = null, rule: [of, sign, target], skipped }) {
   const nothing = { value: null, unit, peer, peerValue: null, ratio: null };

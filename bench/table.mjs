@@ -4,7 +4,7 @@ const VERDICTS = { true: "pass", false: "MISS", null: "—" };
 
 /** @param {import("./row.mjs").Row} row */
 export function formatRow(row) {
-  const { name, value, unit, peer, peerValue, ratio, rule, pass, spread, noise } = row;
+  const { name, value, unit, peer, peerValue, ratio, rule, target, pass, spread, noise } = row;
   if (row.error) return `${name.padEnd(34)} FAILED: ${row.error}`;
   if (row.skipped) return `${name.padEnd(34)} skipped: ${row.skipped} (${rule})`;
   const sign = spread === undefined ? "" : ` ±${percent(spread / 2)}`;
@@ -14,7 +14,7 @@ export function formatRow(row) {
     `${number(value)} ${unit}${of("value")}`.padEnd(20),
     (peer ? `${peer} ${number(peerValue)}` : "").padEnd(34),
     (ratio ? `${number(ratio)}×${of("ratio")}` : "").padEnd(12),
-    `want ${rule}`.padEnd(20),
+    (target === null ? rule : `want ${rule}`).padEnd(20),
     VERDICTS[pass].padEnd(5),
     `machine ±${percent(noise)}`,
   ];

@@ -86,6 +86,21 @@ export function seededRandom(seed) {
   };
 }
 
+/** Makes as many random bytes as asked for, the same for the same seed (xorshift, 32 bits at a time). */
+export function seededBytes(seed) {
+  let state = seed | 1;
+  return (length) => {
+    const words = new Uint32Array(Math.ceil(length / 4));
+    for (let i = 0; i < words.length; i++) {
+      state ^= state << 13;
+      state ^= state >>> 17;
+      state ^= state << 5;
+      words[i] = state;
+    }
+    return new Uint8Array(words.buffer, 0, length);
+  };
+}
+
 /**
  * Initial GPT-2 weights, `name → {shape, data}`: normal with deviation 0.02, residual projections divided by
  * √(2·layers), biases zero, norm weights one. Linear weights are `[in, out]`.
@@ -131,11 +146,13 @@ export function randomBatches({ batches, batch, context, vocab }) {
   }));
 }
 
-function say(message) {
+/** One line of JSON on stdout. */
+export function say(message) {
   process.stdout.write(`${JSON.stringify(message)}\n`);
 }
 
-function fail(message) {
+/** Ends the process with a line on stderr. */
+export function fail(message) {
   process.stderr.write(`${message}\n`);
   process.exit(1);
 }
