@@ -2,6 +2,13 @@
 // `plinth/data`, `plinth/train`, `plinth/hub`. Nothing inside `src` imports from here.
 
 export { type CharTokenizerOptions, trainCharTokenizer } from "./codecs/char-tokenizer.ts";
+export type { ChatContent, ChatMessage, ToolCall } from "./codecs/chat-messages.ts";
+export {
+  type ChatRenderOptions,
+  ChatTemplate,
+  type ChatTemplateSpec,
+  loadChatTemplate,
+} from "./codecs/chat-template.ts";
 export type { EncodedInput, InputOptions, Truncation, WindowOptions } from "./codecs/encoded-input.ts";
 export type { SpecialIds, SpecialRole } from "./codecs/special-ids.ts";
 export {
