@@ -89,7 +89,8 @@ def build_tokenizer():
         single="[CLS]:0 $A:0 [SEP]:0", pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
         special_tokens=[("[CLS]", cls), ("[SEP]", sep)])
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]",
-                                   sep_token="[SEP]", mask_token="[MASK]", model_max_length=40)
+                                   sep_token="[SEP]", mask_token="[MASK]", model_max_length=40,
+                                   model_input_names=["input_ids", "token_type_ids", "attention_mask"])
 
 
 def fill(model, tokenizer):
@@ -126,11 +127,14 @@ def write_answers(folder):
     model = BertForQuestionAnswering.from_pretrained(folder).eval()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     run = pipeline("question-answering", model=model, tokenizer=tokenizer, device="cpu")
+    # Late releases add up the scores of answers that read the same, wherever they are, and of one place in two windows.
+    run.get_answer = lambda answers, target: None
     cases = []
     for question, context in QUESTIONS:
         for options in (dict(), dict(handle_impossible_answer=True), dict(max_answer_len=3)):
-            found = run(question=question, context=context, top_k=3, max_seq_len=40, doc_stride=10, **options)
-            answers = found if isinstance(found, list) else [found]
+            found = run(question=question, context=context, top_k=20, max_seq_len=40, doc_stride=10, **options)
+            answers = list({(one["start"], one["end"]): one for one in reversed(found)}.values())
+            answers = sorted(answers, key=lambda one: -one["score"])[:3]
             cases.append(dict(question=question, context=context,
                               allowNone="handle_impossible_answer" in options,
                               maxAnswerTokens=options.get("max_answer_len", 15),
