@@ -91,6 +91,12 @@ export { type QuantizeOptions, type QuantizeReport, quantizeModel } from "./mode
 export { type SavedEncoder, type SavedModel, saveEncoder, saveModel } from "./models/save-model.ts";
 export { countParameters, initializeParameters } from "./nn/scope.ts";
 export {
+  type Answer,
+  type AnswerOptions,
+  answerQuestion,
+  type Question,
+} from "./pipelines/answer-question.ts";
+export {
   classifyByLikelihood,
   type LabelledText,
   type LabelProbability,
@@ -102,6 +108,7 @@ export {
   classifySequence,
   type LabelScore,
 } from "./pipelines/classify-sequence.ts";
+export { type ClassifyTokensOptions, classifyTokens } from "./pipelines/classify-tokens.ts";
 export { type CodeCompletion, type CompleteCodeOptions, completeCode } from "./pipelines/complete-code.ts";
 export { type EmbedOptions, embed } from "./pipelines/embed.ts";
 export {
@@ -116,6 +123,7 @@ export {
   fillMask,
   type MaskCandidate,
 } from "./pipelines/fill-mask.ts";
+export type { Entity, Grouping } from "./pipelines/group-entities.ts";
 export { LanguageModel, type LanguageModelOptions } from "./pipelines/language-model.ts";
 export { isNextSentence, type NextSentenceOptions } from "./pipelines/next-sentence.ts";
 export type { Pooling } from "./pipelines/sentence-config.ts";

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { type LoadedModel, loadModel } from "../models/load-model.ts";
+import { type LoadedEncoder, type LoadedModel, loadEncoder, loadModel } from "../models/load-model.ts";
 import type { PositionalSpec } from "./flags.ts";
 
 /** The word that names a model, as verbs that use one take it. */
@@ -28,4 +28,13 @@ export function modelDirectory(word: string): string {
  */
 export function loadModelArgument(word: string): LoadedModel {
   return loadModel(modelDirectory(word));
+}
+
+/**
+ * Loads the encoder that a word names.
+ *
+ * @throws as {@link loadModelArgument}, and {ConfigError} if the model is no encoder.
+ */
+export function loadEncoderArgument(word: string): LoadedEncoder {
+  return loadEncoder(modelDirectory(word));
 }

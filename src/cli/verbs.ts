@@ -28,6 +28,22 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: "which of several labels suits a text",
     load: async () => (await import("./classify.ts")).classify,
   },
+  "fill-mask": {
+    summary: "what may stand in a gap of a text",
+    load: async () => (await import("./fill-mask.ts")).fillMask,
+  },
+  embed: {
+    summary: "a vector for each text, near to those of like texts",
+    load: async () => (await import("./embed.ts")).embed,
+  },
+  tag: {
+    summary: "names and other entities in a text",
+    load: async () => (await import("./tag.ts")).tag,
+  },
+  answer: {
+    summary: "the stretch of a text that answers a question",
+    load: async () => (await import("./answer.ts")).answer,
+  },
   score: {
     summary: "how probable a model finds a text, token by token",
     load: async () => (await import("./score.ts")).score,
