@@ -7,11 +7,16 @@ import { embed } from "./embed.ts";
 import { EncoderModel } from "./encoder-model.ts";
 
 // What embeddings are good for, on real data, with all-MiniLM-L6-v2 (how to get it: tools/golden/README.md), against
-// counting words.
+// counting words. On all 165 paragraphs of XQuAD: 90.9 % against 85.5 %; with ten examples and ten questions for each intent of
+// banking77: 79.5 % against 62.1 %. Here on less, to be quick.
 
 const MINILM = process.env.PLINTH_MINILM ?? join(homedir(), ".cache/plinth/all-MiniLM-L6-v2");
 const DATA = new URL("../../../shared/data/", import.meta.url).pathname;
 const isHere = existsSync(join(MINILM, "model.safetensors")) && existsSync(DATA);
+
+const NUM_PARAGRAPHS = 60;
+const NUM_SHOWN = 5;
+const NUM_ASKED = 2;
 
 type Vector = Float64Array | Float32Array;
 
@@ -54,23 +59,23 @@ function accuracy(found: readonly number[], expected: readonly number[]): number
 }
 
 describe.skipIf(!isHere)("embeddings of a real model (skipped without the model or ../shared/data)", () => {
-  let model: EncoderModel;
+  let model: EncoderModel | undefined;
   beforeAll(() => {
     model = EncoderModel.load(MINILM);
   });
-  afterAll(() => model.dispose());
+  afterAll(() => model?.dispose());
 
-  test("XQuAD: the paragraph that answers a question, among those of all articles", async () => {
+  test("XQuAD: the paragraph that answers a question, among others of the same articles", async () => {
     const file = gunzipSync(readFileSync(`${DATA}xquad/xquad.en.json.gz`)).toString();
     const { data } = JSON.parse(file) as {
       data: { paragraphs: { context: string; qas: { question: string }[] }[] }[];
     };
-    const paragraphs = data.flatMap((article) => article.paragraphs);
+    const paragraphs = data.flatMap((article) => article.paragraphs).slice(0, NUM_PARAGRAPHS);
     const contexts = paragraphs.map(({ context }) => context);
     // One question a paragraph: quick, and none of them counts twice.
     const questions = paragraphs.map(({ qas }) => qas[0]!.question);
     const expected = questions.map((_, i) => i);
-    const vectors = await embed(model, [...contexts, ...questions], { truncate: true });
+    const vectors = await embed(model!, [...contexts, ...questions], { truncate: true });
     const [texts, queries] = [vectors.slice(0, contexts.length), vectors.slice(contexts.length)];
     const ours = accuracy(
       queries.map((query) => nearest(query, texts)),
@@ -85,9 +90,9 @@ describe.skipIf(!isHere)("embeddings of a real model (skipped without the model 
     console.info(`XQuAD, ${contexts.length} paragraphs: embeddings ${ours}, words ${baseline}`);
     expect(ours).toBeGreaterThan(0.8);
     expect(ours).toBeGreaterThan(baseline);
-  }, 120_000);
+  }, 60_000);
 
-  test("banking77: the intent whose ten examples are nearest on average", async () => {
+  test("banking77: the intent whose examples are nearest on average", async () => {
     const rows = readFileSync(`${DATA}banking77/train.csv`, "utf8").trim().split("\n").slice(1);
     const byIntent = new Map<string, string[]>();
     for (const row of rows) {
@@ -95,12 +100,14 @@ describe.skipIf(!isHere)("embeddings of a real model (skipped without the model 
       if (intent) byIntent.set(intent, [...(byIntent.get(intent) ?? []), text!.replaceAll('""', '"')]);
     }
     const intents = [...byIntent.values()].filter((texts) => texts.length >= 20);
-    const shown = intents.map((texts) => texts.slice(0, 10));
-    const asked = intents.flatMap((texts, intent) => texts.slice(-10).map((text) => ({ text, intent })));
+    const shown = intents.map((texts) => texts.slice(0, NUM_SHOWN));
+    const asked = intents.flatMap((texts, intent) =>
+      texts.slice(-NUM_ASKED).map((text) => ({ text, intent })),
+    );
     const expected = asked.map(({ intent }) => intent);
     const measure = (shownVectors: readonly Vector[], askedVectors: readonly Vector[]) => {
       const centres = intents.map((_, i) => {
-        const own = shownVectors.slice(10 * i, 10 * i + 10);
+        const own = shownVectors.slice(NUM_SHOWN * i, NUM_SHOWN * (i + 1));
         return toUnit(own[0]!.map((_, k) => own.reduce((sum, vector) => sum + vector[k]!, 0)) as Vector);
       });
       return accuracy(
@@ -109,11 +116,11 @@ describe.skipIf(!isHere)("embeddings of a real model (skipped without the model 
       );
     };
     const texts = asked.map(({ text }) => text);
-    const ours = measure(await embed(model, shown.flat()), await embed(model, texts));
+    const ours = measure(await embed(model!, shown.flat()), await embed(model!, texts));
     const toWords = wordVectors(shown.flat());
     const baseline = measure(shown.flat().map(toWords), texts.map(toWords));
     console.info(`banking77, ${intents.length} intents: embeddings ${ours}, words ${baseline}`);
     expect(ours).toBeGreaterThan(0.75);
     expect(ours).toBeGreaterThan(baseline + 0.1);
-  }, 120_000);
+  }, 60_000);
 });
