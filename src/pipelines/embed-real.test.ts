@@ -120,7 +120,7 @@ describe.skipIf(!isHere)("embeddings of a real model (skipped without the model 
     const toWords = wordVectors(shown.flat());
     const baseline = measure(shown.flat().map(toWords), texts.map(toWords));
     console.info(`banking77, ${intents.length} intents: embeddings ${ours}, words ${baseline}`);
-    expect(ours).toBeGreaterThan(0.75);
+    expect(ours).toBeGreaterThan(0.7);
     expect(ours).toBeGreaterThan(baseline + 0.1);
   }, 60_000);
 });
