@@ -1,5 +1,7 @@
 import { ConfigError } from "../../core/errors.ts";
 import { type Grammar, literal, textOf } from "./grammar.ts";
+import { anyJsonGrammar, jsonSchemaGrammar } from "../json-schema/json-schema-grammar.ts";
+import type { JsonSpacing } from "../json-schema/json-punctuation.ts";
 import { GrammarConstraint } from "./grammar-constraint.ts";
 import { regexAutomaton } from "./regex-automaton.ts";
 import type { TokenConstraint } from "./token-constraint.ts";
@@ -10,7 +12,11 @@ export type ConstraintSpec =
   /** One of these texts. Where one begins another, the model decides whether to end. */
   | { readonly choices: readonly string[] }
   /** The whole text matches: see `parseRegex` for what is understood. */
-  | { readonly regex: string };
+  | { readonly regex: string }
+  /** JSON that is valid under a schema of draft 2020-12: see `jsonSchemaGrammar` for how it is written. */
+  | { readonly schema: unknown; readonly spacing?: JsonSpacing | undefined }
+  /** Any JSON value. */
+  | { readonly json: true; readonly spacing?: JsonSpacing | undefined };
 
 /**
  * Makes a constraint that a generation cannot break: at every point only tokens are allowed after which the text can still be completed.
@@ -26,10 +32,16 @@ export function compileConstraint(spec: ConstraintSpec, vocabulary: TokenVocabul
 }
 
 function readSpec(spec: ConstraintSpec): [kind: string, grammar: Grammar] {
-  const keys = Object.keys(spec).filter((key) => Object.hasOwn(spec, key));
   if ("choices" in spec) return ["choices", choicesGrammar(spec.choices)];
   if ("regex" in spec) return ["regex", textOf(regexAutomaton(spec.regex, "whole", "regex"))];
-  throw new ConfigError({ where: "constraint", expected: "choices or regex", got: keys.join() || "nothing" });
+  const spacing = "spacing" in spec ? (spec.spacing ?? "compact") : "compact";
+  if (spacing !== "compact" && spacing !== "free") {
+    throw new ConfigError({ where: "spacing", expected: "compact or free", got: `"${spacing}"` });
+  }
+  if ("schema" in spec) return ["schema", jsonSchemaGrammar(spec.schema, { spacing })];
+  if ("json" in spec) return ["json", anyJsonGrammar(spacing)];
+  const got = Object.keys(spec).join() || "nothing";
+  throw new ConfigError({ where: "constraint", expected: "choices, regex, schema or json", got });
 }
 
 function choicesGrammar(choices: readonly string[]): Grammar {

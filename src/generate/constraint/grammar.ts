@@ -61,3 +61,11 @@ export function repeat(part: Grammar, min: number, max: number): Grammar {
   if (max < min) return NOTHING;
   return max === 0 ? EMPTY : { kind: "repeat", part, min, max };
 }
+
+/** A part that may or may not be there. */
+export function optional(
+  part: Grammar,
+  { mayLack, mayHave }: { mayLack: boolean; mayHave: boolean },
+): Grammar {
+  return choice(...(mayHave ? [part] : []), ...(mayLack ? [EMPTY] : []));
+}
