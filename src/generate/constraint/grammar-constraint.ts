@@ -4,7 +4,7 @@ import type { Grammar } from "./grammar.ts";
 import { type Mask, Masks } from "./masks.ts";
 import { type Place, Pushdown } from "./pushdown.ts";
 import type { ConstraintState, TokenConstraint } from "./token-constraint.ts";
-import type { TokenVocabulary } from "./token-vocabulary.ts";
+import { TokenVocabulary } from "./token-vocabulary.ts";
 
 /** States kept, so that texts that come to the same place share masks; beyond that many they are forgotten. */
 const MAX_STATES = 20_000;
@@ -29,7 +29,7 @@ export class GrammarConstraint implements TokenConstraint {
   constructor(grammar: Grammar, vocabulary: TokenVocabulary, where: string) {
     this.#vocabulary = vocabulary;
     const bound = new BoundGrammar(grammar, vocabulary);
-    if (bound.root.cost === Number.POSITIVE_INFINITY) throw unsatisfiable(where, vocabulary);
+    if (bound.root.cost === Number.POSITIVE_INFINITY) throw unsatisfiable(where, grammar);
     this.#pushdown = new Pushdown(bound);
     this.#masks = new Masks(this.#pushdown, vocabulary);
     const { places, canEnd } = this.#pushdown.enter(this.#pushdown.start());
@@ -109,13 +109,15 @@ class GrammarState implements ConstraintState {
   }
 }
 
-function unsatisfiable(where: string, { characters }: TokenVocabulary): ConfigError {
+function unsatisfiable(where: string, grammar: Grammar): ConfigError {
   const expected = "a constraint that some text satisfies";
-  if (!characters) return new ConfigError({ where, expected, got: "one that none does" });
+  const bytes = new TokenVocabulary({ vocabularySize: 256, tokenBytes: (token) => Uint8Array.of(token) });
+  const isPossible = new BoundGrammar(grammar, bytes).root.cost < Number.POSITIVE_INFINITY;
+  if (!isPossible) return new ConfigError({ where, expected, got: "one that none does" });
   return new ConfigError({
     where,
     expected,
     got: "one that no text does that this tokenizer can write",
-    fix: "The tokenizer knows only some characters: use one with all bytes.",
+    fix: "It lacks characters that are needed: use a tokenizer with all bytes.",
   });
 }

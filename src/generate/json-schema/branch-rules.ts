@@ -147,3 +147,13 @@ export function listedValues({ parts }: Branch): readonly JsonValue[] | undefine
   }
   return undefined;
 }
+
+/** The error for schemas of which only one may fit, where it cannot be told that. */
+export function cannotTellApart(where: string): ConfigError {
+  return new ConfigError({
+    where,
+    expected: "a schema that cannot fit together with the rest",
+    got: "one that may",
+    fix: "Tell the alternatives apart by a required property with a const, or use anyOf.",
+  });
+}

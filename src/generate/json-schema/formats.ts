@@ -37,7 +37,7 @@ export const FORMATS: Readonly<Record<string, string>> = {
   time: TIME,
   "date-time": `${DATE}[Tt]${TIME}`,
   duration: `P(?:${DAYS}(?:${HOURS})?|${HOURS}|${COUNTED("W")})`,
-  email: `${ATOM}(?:\\.${ATOM}){0,2}@${DOMAIN}`,
+  email: `${ATOM}(?:\\.${ATOM}){0,2}@${LABEL}(?:\\.${LABEL}){1,3}`,
   hostname: DOMAIN,
   ipv4: IPV4,
   ipv6: IPV6,

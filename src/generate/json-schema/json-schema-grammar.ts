@@ -15,7 +15,7 @@ import {
 } from "../constraint/grammar.ts";
 import {
   arrayLengths,
-  cannotFollow,
+  cannotTellApart,
   itemSchemas,
   listedValues,
   numberRules,
@@ -132,8 +132,7 @@ class SchemaCompiler {
     const rest: Branch = { parts: branch.parts, excluded: branch.excluded.slice(1) };
     if (this.#disjointness.isDisjoint(rest, type, excluded)) return this.#typed(rest, type);
     const opposites = this.#expander.opposite(excluded);
-    if (!opposites)
-      throw cannotFollow(excluded.uri, "Tell the alternatives apart by a property with a const.");
+    if (!opposites) throw cannotTellApart(excluded.uri);
     const narrowed = opposites.flatMap((opposite) => this.#expander.narrow(rest, opposite));
     return choice(...narrowed.map((item) => this.#narrowed(item, type)));
   }

@@ -201,12 +201,14 @@ export class Disjointness {
 
 /** The types that a branch accepts, whatever its keywords suggest. */
 function strictTypes({ parts }: Branch): Set<JsonType> {
-  return parts.reduce((types, { schema }) => {
-    if (schema.type === undefined) return types;
+  const types = new Set<JsonType>(JSON_TYPES);
+  for (const { schema } of parts) {
+    if (schema.type === undefined) continue;
     const own = new Set([schema.type].flat() as JsonType[]);
     if (own.has("number")) own.add("integer");
-    return new Set([...types].filter((type) => own.has(type)));
-  }, new Set<JsonType>(JSON_TYPES));
+    for (const type of JSON_TYPES) if (!own.has(type)) types.delete(type);
+  }
+  return types;
 }
 
 /** A format is written more narrowly than it is read, so it tells nothing apart. */

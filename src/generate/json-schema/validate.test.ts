@@ -1,8 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { describe, expect, test } from "vitest";
-import { ConfigError } from "../../core/errors.ts";
-import { isMultipleOf } from "./decimal.ts";
 import { validateJson } from "./validate.ts";
 
 const SUITE = new URL("../../../../shared/data/json-schema-suite/", import.meta.url).pathname;
