@@ -1,7 +1,7 @@
 import { ConfigError } from "../../core/errors.ts";
-import { type Grammar, literal, textOf } from "./grammar.ts";
-import { anyJsonGrammar, jsonSchemaGrammar } from "../json-schema/json-schema-grammar.ts";
 import type { JsonSpacing } from "../json-schema/json-punctuation.ts";
+import { anyJsonGrammar, jsonSchemaGrammar } from "../json-schema/json-schema-grammar.ts";
+import { type Grammar, literal, textOf } from "./grammar.ts";
 import { GrammarConstraint } from "./grammar-constraint.ts";
 import { regexAutomaton } from "./regex-automaton.ts";
 import type { TokenConstraint } from "./token-constraint.ts";

@@ -17,6 +17,7 @@ const FIRST = 2;
 export class CountedAutomaton implements ByteAutomaton {
   readonly start: number = BEFORE;
   readonly #unit: TableAutomaton;
+  readonly #numInside: number;
   readonly #min: number;
   readonly #max: number;
   /** Counts from here on are the same. */
@@ -26,6 +27,7 @@ export class CountedAutomaton implements ByteAutomaton {
     this.#unit = unit;
     this.#min = min;
     this.#max = max;
+    this.#numInside = unit.numStates;
     this.#cap = max === Number.POSITIVE_INFINITY ? min : max;
   }
 
@@ -36,15 +38,17 @@ export class CountedAutomaton implements ByteAutomaton {
   }
 
   next(state: number, byte: number): number {
-    if (state === BEFORE) return byte === QUOTE ? FIRST : -1;
-    if (state === AFTER) return -1;
-    const { count, inside } = this.#split(state);
-    if (inside === 0 && byte === QUOTE) return count >= this.#min ? AFTER : -1;
-    if (inside === 0 && count >= this.#max) return -1;
-    const next = this.#unit.next(inside, byte);
+    if (state < FIRST) return state === BEFORE && byte === QUOTE ? FIRST : -1;
+    const count = Math.floor((state - FIRST) / this.#numInside);
+    const first = FIRST + count * this.#numInside; // the state of that count, before a unit
+    if (state === first) {
+      if (byte === QUOTE) return count >= this.#min ? AFTER : -1;
+      if (count >= this.#max) return -1;
+    }
+    const next = this.#unit.next(state - first, byte);
     if (next < 0) return -1;
-    if (!this.#unit.isAccepting(next)) return this.#join(count, next);
-    return this.#join(Math.min(count + 1, this.#cap), 0);
+    if (!this.#unit.isAccepting(next)) return first + next;
+    return count < this.#cap ? first + this.#numInside : first;
   }
 
   isAccepting(state: number): boolean {
@@ -75,15 +79,11 @@ export class CountedAutomaton implements ByteAutomaton {
     const { count, inside } = this.#split(state);
     const toMin = Math.min(Math.max(0, this.#min - count), horizon + 1);
     const toMax = Math.min(this.#max - count, horizon + 1);
-    return FIRST + (toMin * (horizon + 2) + toMax) * this.#unit.numStates + inside;
+    return FIRST + (toMin * (horizon + 2) + toMax) * this.#numInside + inside;
   }
 
   #split(state: number): { count: number; inside: number } {
-    const count = Math.floor((state - FIRST) / this.#unit.numStates);
-    return { count, inside: state - FIRST - count * this.#unit.numStates };
-  }
-
-  #join(count: number, inside: number): number {
-    return FIRST + count * this.#unit.numStates + inside;
+    const count = Math.floor((state - FIRST) / this.#numInside);
+    return { count, inside: state - FIRST - count * this.#numInside };
   }
 }

@@ -1,5 +1,4 @@
-import type { ByteAutomaton } from "./byte-automaton.ts";
-import { CountedAutomaton } from "./counted-automaton.ts";
+import { type ByteAutomaton, TableAutomaton } from "./byte-automaton.ts";
 import { ROOT, type TokenVocabulary } from "./token-vocabulary.ts";
 
 /** Where the shortest completion is longer than that, its bytes are counted in place of its tokens. */
@@ -21,12 +20,15 @@ export class Terminal {
   readonly automaton: ByteAutomaton;
   readonly #vocabulary: TokenVocabulary;
   readonly #steps = new Map<number, TokenSteps>();
-  readonly #costs = new Map<number, number>();
+  /** By state; NaN where not known yet. Undefined for automata that count. */
+  readonly #costs: Float64Array | undefined;
 
   constructor(id: number, automaton: ByteAutomaton, vocabulary: TokenVocabulary) {
     this.id = id;
     this.automaton = automaton;
     this.#vocabulary = vocabulary;
+    if (automaton instanceof TableAutomaton)
+      this.#costs = new Float64Array(automaton.numStates).fill(Number.NaN);
   }
 
   get start(): number {
@@ -38,16 +40,18 @@ export class Terminal {
    * a state with a cost c > 0 between tokens, some token leads to one with c − 1 or less.
    */
   cost(state: number): number {
+    const costs = this.#costs;
     // Counted ones by their bytes: then the costs of states far from both counts differ by what they are apart.
-    if (this.automaton instanceof CountedAutomaton) return this.automaton.distance(state);
-    const known = this.#costs.get(state);
-    if (known !== undefined) return known;
+    if (!costs) return this.automaton.distance(state);
+    const known = costs[state]!;
+    if (!Number.isNaN(known)) return known;
     if (this.automaton.distance(state) > MAX_COUNTED_BYTES) return this.automaton.distance(state);
     const { path, bytes } = this.#shortestWay(state);
+    costs[path.at(-1)!] = 0;
     for (let at = bytes.length - 1; at >= 0; at--) {
-      this.#costs.set(path[at]!, 1 + this.#cheapestAfterToken(path, bytes, at));
+      costs[path[at]!] = 1 + this.#cheapestAfterToken(path, bytes, at, costs);
     }
-    return this.cost(state);
+    return costs[state]!;
   }
 
   /** What each token does from a state on. */
@@ -61,11 +65,6 @@ export class Terminal {
     return steps;
   }
 
-  /** Gives memory back; what is needed again is computed again. */
-  clear(): void {
-    this.#steps.clear();
-  }
-
   #shortestWay(from: number): { path: number[]; bytes: number[] } {
     const path = [from];
     const bytes: number[] = [];
@@ -74,11 +73,15 @@ export class Terminal {
       bytes.push(byte);
       state = this.automaton.next(state, byte);
     }
-    this.#costs.set(path.at(-1)!, 0);
     return { path, bytes };
   }
 
-  #cheapestAfterToken(path: readonly number[], bytes: readonly number[], at: number): number {
+  #cheapestAfterToken(
+    path: readonly number[],
+    bytes: readonly number[],
+    at: number,
+    costs: Float64Array,
+  ): number {
     const { ends, firstTokens } = this.#vocabulary;
     let cheapest = Number.POSITIVE_INFINITY;
     let node = ROOT;
@@ -88,7 +91,7 @@ export class Terminal {
       if (child >= ends[node]!) break;
       node = child;
       if (firstTokens[node + 1]! > firstTokens[node]!) {
-        cheapest = Math.min(cheapest, this.#costs.get(path[to + 1]!)!);
+        cheapest = Math.min(cheapest, costs[path[to + 1]!]!);
       }
     }
     return cheapest;

@@ -7,6 +7,7 @@ import { loadTokenizer, type Tokenizer } from "../../codecs/tokenizer.ts";
 import { ConfigError } from "../../core/errors.ts";
 import { Random } from "../../core/random.ts";
 import { compileConstraint } from "../constraint/compile-constraint.ts";
+import type { TokenConstraint } from "../constraint/token-constraint.ts";
 import { TokenVocabulary } from "../constraint/token-vocabulary.ts";
 import { validateJson } from "./validate.ts";
 
@@ -163,6 +164,7 @@ const SCHEMAS: readonly unknown[] = [
     properties: { country: { enum: ["US", "NL"] }, code: { type: "string" } },
     required: ["country", "code"],
     if: { properties: { country: { const: "US" } }, required: ["country"] },
+    // biome-ignore lint/suspicious/noThenProperty: the keyword is called so
     then: { properties: { code: { pattern: "^[0-9]{5}$" } } },
     else: { properties: { code: { pattern: "^[0-9]{4} ?[A-Z]{2}$" } } },
   },
@@ -290,41 +292,44 @@ function randomSchema(random: Random, depth: number): unknown {
 }
 
 /** One text under a constraint, by a model whose scores mean nothing. */
-function write(
-  schema: unknown,
-  vocabulary: TokenVocabulary,
-  tokenizer: Tokenizer,
-  random: Random,
-  maxTokens: number,
-  spacing: "compact" | "free" = "compact",
-) {
-  const constraint = compileConstraint({ schema, spacing }, vocabulary);
+function write(constraint: TokenConstraint, tokenizer: Tokenizer, random: Random, maxTokens: number) {
   let state = constraint.start;
   const tokens: number[] = [];
   while (!state.mustEnd && tokens.length < maxTokens && !(state.canEnd && random.integer(4) === 0)) {
-    const mask = state.allowed(maxTokens - tokens.length);
-    const allowed = [...mask.keys()].flatMap((word) => {
-      const bits: number[] = [];
-      for (let bit = 0; mask[word]! >>> bit !== 0 && bit < 32; bit++)
-        if ((mask[word]! >>> bit) & 1) bits.push(32 * word + bit);
-      return bits;
-    });
-    if (allowed.length === 0) throw new Error(`no token after ${tokenizer.decode(tokens)}`);
-    const token = allowed[random.integer(allowed.length)]!;
+    const token = drawFrom(state.allowed(maxTokens - tokens.length), random);
+    if (token === undefined) throw new Error(`no token after ${tokenizer.decode(tokens)}`);
     tokens.push(token);
     state = state.advance(token);
   }
   return { text: tokenizer.decode(tokens), isFinished: state.canEnd };
 }
 
-/** Another implementation of the standard; undefined where it does not take the schema. */
-function otherValidator(schema: unknown): ((value: unknown) => boolean) | undefined {
-  const ajv = new Ajv2020({ strict: false, ownProperties: true });
-  formats.default(ajv);
-  try {
-    return ajv.compile(schema as object);
-  } catch {
-    return undefined;
+function drawFrom(mask: Uint32Array, random: Random): number | undefined {
+  const allowed: number[] = [];
+  for (const [word, bits] of mask.entries()) {
+    for (let bit = 0; bits >>> bit !== 0 && bit < 32; bit++)
+      if ((bits >>> bit) & 1) allowed.push(32 * word + bit);
+  }
+  return allowed[random.integer(allowed.length)];
+}
+
+/** Another implementation of the standard. */
+class OtherValidator {
+  readonly #ajv = new Ajv2020({ strict: false, ownProperties: true, logger: false });
+
+  constructor() {
+    formats.default(this.#ajv);
+  }
+
+  /** Undefined where it does not take the schema. */
+  compile(schema: unknown): ((value: unknown) => boolean) | undefined {
+    try {
+      return this.#ajv.compile(schema as object);
+    } catch {
+      return undefined;
+    } finally {
+      this.#ajv.removeSchema();
+    }
   }
 }
 
@@ -333,33 +338,36 @@ function check(
   schemas: readonly unknown[],
   tokenizer: Tokenizer,
   random: Random,
-  options: { times: number; maxTokens: number; spacing?: "compact" | "free" },
+  {
+    times,
+    maxTokens,
+    spacing = "compact",
+  }: { times: number; maxTokens: number; spacing?: "compact" | "free" },
 ) {
   const vocabulary = new TokenVocabulary(tokenizer);
-  const counts = { written: 0, finished: 0, unfinished: [] as string[], refused: [] as string[] };
+  const other = new OtherValidator();
+  const counts = { finished: 0, unfinished: [] as string[], refused: [] as string[] };
   for (const schema of schemas) {
-    const isValid = otherValidator(schema);
-    for (let i = 0; i < options.times; i++) {
-      let found: ReturnType<typeof write>;
-      try {
-        found = write(schema, vocabulary, tokenizer, random, options.maxTokens, options.spacing);
-      } catch (error) {
-        if (!(error instanceof ConfigError)) throw error;
-        counts.refused.push(`${JSON.stringify(schema)}: ${error.message}`);
-        break;
-      }
-      counts.written++;
-      if (!found.isFinished) {
-        counts.unfinished.push(`${JSON.stringify(schema)}: ${found.text}`);
+    const name = JSON.stringify(schema);
+    let constraint: TokenConstraint;
+    try {
+      constraint = compileConstraint({ schema, spacing }, vocabulary);
+    } catch (error) {
+      expect(error).toBeInstanceOf(ConfigError);
+      counts.refused.push(`${name}: ${(error as Error).message}`);
+      continue;
+    }
+    const isValid = other.compile(schema);
+    for (let i = 0; i < times; i++) {
+      const { text, isFinished } = write(constraint, tokenizer, random, maxTokens);
+      if (!isFinished) {
+        counts.unfinished.push(`${name}: ${text}`);
         continue;
       }
       counts.finished++;
-      const value: unknown = JSON.parse(found.text);
-      expect(
-        validateJson(schema, value, { formats: true }),
-        `${JSON.stringify(schema)}: ${found.text}`,
-      ).toEqual([]);
-      if (isValid) expect(isValid(value), `ajv: ${JSON.stringify(schema)}: ${found.text}`).toBe(true);
+      const value: unknown = JSON.parse(text);
+      expect(validateJson(schema, value, { formats: true }), `${name}: ${text}`).toEqual([]);
+      if (isValid) expect(isValid(value), `ajv: ${name}: ${text}`).toBe(true);
     }
   }
   return counts;
@@ -429,5 +437,140 @@ describe("nothing but valid JSON can be written", () => {
     );
     expect(schemas.length - counts.refused.length).toBeGreaterThan(190);
     expect(counts.unfinished).toEqual([]);
+  });
+});
+
+describe("refused before anything is generated", () => {
+  const vocabulary = new TokenVocabulary(characters);
+  const compile = (schema: unknown) => () => compileConstraint({ schema }, vocabulary);
+
+  test.each<[unknown, string]>([
+    [
+      { type: "string", minLenght: 2 },
+      'schema:/#/minLenght: expected a keyword of JSON Schema 2020-12, got "minLenght". Did you mean "minLength"?',
+    ],
+    [
+      { properties: { a: { minLength: -1 } } },
+      "schema:/#/properties/a/minLength: expected an integer ≥ 0, got -1.",
+    ],
+    [{ type: "strin" }, "schema:/#/type: expected one or several of null, boolean"],
+    [7, "schema:/#: expected a schema: an object, true or false, got 7."],
+    [{ items: 5 }, "schema:/#/items: expected a schema, got 5."],
+    [
+      { type: "array", contains: { const: 1 } },
+      'schema:/#/contains: expected keywords that can be followed while text is written, got "contains".',
+    ],
+    [
+      { type: "array", items: {}, uniqueItems: true },
+      "schema:/#/uniqueItems: expected keywords that can be followed",
+    ],
+    [{ type: "string", format: "ipv5" }, 'got "ipv5". Did you mean "ipv4"?'],
+    [
+      { type: "string", pattern: "(?!a)" },
+      'schema:/#/pattern, at position 3: expected no lookahead or lookbehind, got "(?!".',
+    ],
+    [{ type: "string", pattern: "[" }, 'schema:/#/pattern, at position 1: expected "]", got the end.'],
+    [{ $ref: "#/$defs/nope" }, "got nothing"],
+    [
+      { $ref: "https://example.com/other" },
+      'expected a schema that is here, got "https://example.com/other". Put it into the same document',
+    ],
+    [{ $dynamicRef: "#x" }, "schema:/#/$dynamicRef: expected $ref, got a dynamic reference."],
+    [{ $ref: "#" }, "schema:/#: expected a schema that does not lead back to itself, got a circle."],
+    [{ anyOf: [{ $ref: "#" }, { type: "string" }] }, "a circle"],
+    [
+      {
+        oneOf: [
+          { type: "object", required: ["a"], minProperties: 1 },
+          { type: "object", required: ["a"], maxProperties: 5 },
+        ],
+      },
+      "expected a schema that cannot fit together with the rest, got one that may.",
+    ],
+    [{ type: "object", minProperties: 3 }, 'got "minProperties".'],
+    [
+      { type: "integer", multipleOf: 123457 },
+      "schema:/#/multipleOf: expected multiples of at most 5000 units, got 123457.",
+    ],
+    [
+      { type: "string", pattern: "^(a|b)*a(a|b){20}$" },
+      "a form of text that takes at most 65536 states to follow",
+    ],
+    [
+      { allOf: Array.from({ length: 12 }, () => ({ anyOf: [{ type: "string" }, { type: "null" }] })) },
+      "combinations of alternatives",
+    ],
+  ])("%j", (schema, message) => {
+    const started = performance.now();
+    expect(compile(schema)).toThrow(ConfigError);
+    expect(compile(schema)).toThrow(message);
+    expect(performance.now() - started).toBeLessThan(3000); // two compilations on a busy machine
+  });
+
+  test.each<unknown>([
+    false,
+    { enum: [] },
+    { type: "string", enum: [1, 2] },
+    { type: "string", minLength: 3, maxLength: 2 },
+    { type: "integer", minimum: 5, maximum: 4 },
+    { type: "integer", minimum: 1.2, maximum: 1.8 },
+    { allOf: [{ type: "string" }, { type: "number" }] },
+    { type: "string", allOf: [{ pattern: "^a" }, { pattern: "^b" }] },
+    { type: "object", properties: { a: false }, required: ["a"] },
+    { type: "object", required: ["a"], additionalProperties: false },
+    { type: "array", items: false, minItems: 1 },
+    { type: "array", minItems: 3, maxItems: 2 },
+    { type: "object", properties: { a: { $ref: "#" } }, required: ["a"] },
+    { not: {} },
+    { oneOf: [true, true] },
+  ])("cannot be satisfied: %j", (schema) => {
+    expect(compile(schema)).toThrow(ConfigError);
+    expect(compile(schema)).toThrow(
+      "expected a constraint that some text satisfies, got one that none does.",
+    );
+  });
+
+  test("what only other characters could write", () => {
+    const message =
+      "got one that no text does that this tokenizer can write. It lacks characters that are needed";
+    expect(compile({ const: "ж" })).toThrow(message);
+    expect(() => compileConstraint({ regex: "ж" }, vocabulary)).toThrow(message);
+  });
+
+  test("no nonsense makes it crash", () => {
+    const random = new Random(9);
+    const pick = <T>(items: readonly T[]): T => items[random.integer(items.length)]!;
+    const keys = [
+      "type",
+      "properties",
+      "items",
+      "anyOf",
+      "$ref",
+      "enum",
+      "pattern",
+      "minLength",
+      "required",
+      "$defs",
+      "x",
+      "not",
+      "if",
+      "$id",
+    ];
+    const nonsense = (depth: number): unknown =>
+      depth === 0
+        ? pick<unknown>(["string", "#", "#/$defs/x", -1, 2 ** 53, null, true, "[", "object", "\ud800", 1e308])
+        : pick<() => unknown>([
+            () => nonsense(0),
+            () => [nonsense(depth - 1), nonsense(depth - 1)],
+            () => Object.fromEntries([pick(keys), pick(keys)].map((key) => [key, nonsense(depth - 1)])),
+          ])();
+    for (let i = 0; i < 2000; i++) {
+      const schema = nonsense(4);
+      try {
+        compileConstraint({ schema }, vocabulary);
+      } catch (error) {
+        expect(error, JSON.stringify(schema)).toBeInstanceOf(ConfigError);
+      }
+    }
   });
 });

@@ -1,5 +1,5 @@
 import { ConfigError } from "../../core/errors.ts";
-import { buildAutomaton, type ByteEdge, type TableAutomaton } from "../constraint/byte-automaton.ts";
+import { type ByteEdge, buildAutomaton, type TableAutomaton } from "../constraint/byte-automaton.ts";
 import { regexAutomaton } from "../constraint/regex-automaton.ts";
 import { alignDecimals, type Decimal, toDecimal } from "./decimal.ts";
 

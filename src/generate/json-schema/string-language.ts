@@ -1,7 +1,7 @@
 import {
-  buildAutomaton,
   type ByteAutomaton,
   type ByteEdge,
+  buildAutomaton,
   intersect,
   type TableAutomaton,
 } from "../constraint/byte-automaton.ts";

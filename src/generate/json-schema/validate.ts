@@ -1,6 +1,6 @@
 import type { JsonValue } from "../../hub/strict-json.ts";
 import { SchemaEvaluator } from "./evaluate.ts";
-import { SchemaRegistry } from "./schema-registry.ts";
+import { type SchemaLocation, SchemaRegistry } from "./schema-registry.ts";
 
 /** What is wrong with a value. */
 export interface ValidationError {
@@ -31,11 +31,23 @@ export interface ValidateOptions {
  * @example
  * validateJson({ type: "object", required: ["name"] }, {})[0].message; // => 'expected the property "name"'
  */
-export function validateJson(
-  schema: unknown,
-  value: unknown,
-  { formats = false, documents = {} }: ValidateOptions = {},
-): ValidationError[] {
-  const registry = new SchemaRegistry(schema, documents);
-  return new SchemaEvaluator(registry, { formats }).validate(registry.root, value as JsonValue);
+export function validateJson(schema: unknown, value: unknown, options?: ValidateOptions): ValidationError[] {
+  return new JsonValidator(schema, options).validate(value);
+}
+
+/** As {@link validateJson}, for many values: references and patterns are read once. */
+export class JsonValidator {
+  readonly #root: SchemaLocation;
+  readonly #evaluator: SchemaEvaluator;
+
+  constructor(schema: unknown, { formats = false, documents = {} }: ValidateOptions = {}) {
+    const registry = new SchemaRegistry(schema, documents);
+    this.#root = registry.root;
+    this.#evaluator = new SchemaEvaluator(registry, { formats });
+  }
+
+  /** All that is wrong with a value. */
+  validate(value: unknown): ValidationError[] {
+    return this.#evaluator.validate(this.#root, value as JsonValue);
+  }
 }
