@@ -173,7 +173,7 @@ describe("refused", () => {
     (pattern) => {
       const started = performance.now();
       expect(() => regexAutomaton(pattern, "search", "regex")).toThrow(ConfigError);
-      expect(performance.now() - started).toBeLessThan(2000); // on a busy machine
+      expect(performance.now() - started).toBeLessThan(3000); // on a busy machine
     },
   );
 

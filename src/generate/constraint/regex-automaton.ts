@@ -3,10 +3,10 @@ import { type ByteRanges, utf8Ranges } from "./code-points.ts";
 import { anywhere, parseRegex, type RegexNode } from "./regex-syntax.ts";
 
 /** Places of an expression, with counts multiplied out. */
-const MAX_PLACES = 200_000;
+const MAX_PLACES = 60_000;
 
 /** Places looked at while states are listed: bounds the time to a fraction of a second. */
-const MAX_WORK = 400_000;
+const MAX_WORK = 300_000;
 
 /**
  * The texts that a regular expression matches, as an automaton over their UTF-8; undefined if there are none.

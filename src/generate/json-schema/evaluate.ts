@@ -231,15 +231,15 @@ export class SchemaEvaluator {
     const { location, schema, evaluated } = visit;
     const names = Object.keys(value);
     checkCount(visit, "minProperties", "maxProperties", names.length, "properties");
-    const require = (keyword: string, wanted: readonly string[]) => {
+    const checkNames = (keyword: string, wanted: readonly string[]) => {
       for (const name of wanted) {
         if (!Object.hasOwn(value, name))
           fail(visit, keyword, `expected the property ${JSON.stringify(name)}`);
       }
     };
-    require("required", (schema.required ?? []) as readonly string[]);
+    checkNames("required", (schema.required ?? []) as readonly string[]);
     for (const [name, wanted] of Object.entries((schema.dependentRequired ?? {}) as JsonObject)) {
-      if (Object.hasOwn(value, name)) require("dependentRequired", wanted as readonly string[]);
+      if (Object.hasOwn(value, name)) checkNames("dependentRequired", wanted as readonly string[]);
     }
     for (const name of Object.keys((schema.dependentSchemas ?? {}) as JsonObject)) {
       if (!Object.hasOwn(value, name)) continue;
