@@ -96,6 +96,7 @@ export {
   answerQuestion,
   type Question,
 } from "./pipelines/answer-question.ts";
+export { type ChatOptions, type ChatReply, chat } from "./pipelines/chat.ts";
 export {
   classifyByLikelihood,
   type LabelledText,
@@ -126,7 +127,21 @@ export {
 export type { Entity, Grouping } from "./pipelines/group-entities.ts";
 export { LanguageModel, type LanguageModelOptions } from "./pipelines/language-model.ts";
 export { isNextSentence, type NextSentenceOptions } from "./pipelines/next-sentence.ts";
+export {
+  type Embeddings,
+  type Pipeline,
+  type PipelineOptions,
+  type PipelineTask,
+  pipeline,
+} from "./pipelines/pipeline.ts";
 export type { Pooling } from "./pipelines/sentence-config.ts";
+export { type SummarizeOptions, type Summary, summarize } from "./pipelines/summarize.ts";
+export {
+  type GeneratedText,
+  generateTexts,
+  type TextGenerationOptions,
+  type TextPrompt,
+} from "./pipelines/text-generation.ts";
 export { type PretrainOptions, type PretrainResult, pretrain } from "./recipes/pretrain.ts";
 export { type QuickstartOptions, type QuickstartResult, quickstart } from "./recipes/quickstart.ts";
 export { applySettings, type Recipe, type RecipeInput, readRecipe } from "./recipes/recipe.ts";

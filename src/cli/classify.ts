@@ -1,51 +1,100 @@
 import { ConfigError } from "../core/errors.ts";
-import {
-  classifyByLikelihood,
-  type LabelledText,
-  type LabelProbability,
-} from "../pipelines/classify-by-likelihood.ts";
+import { classifyByLikelihood, type LabelledText } from "../pipelines/classify-by-likelihood.ts";
+import { classifySequence } from "../pipelines/classify-sequence.ts";
+import { EncoderModel } from "../pipelines/encoder-model.ts";
 import { LanguageModel } from "../pipelines/language-model.ts";
 import { boolean, list, text } from "./flag-specs.ts";
-import { loadModelArgument, MODEL_ARGUMENT } from "./model-argument.ts";
+import type { FlagValues } from "./flags.ts";
+import {
+  isEncoderArgument,
+  loadEncoderArgument,
+  loadModelArgument,
+  MODEL_ARGUMENT,
+} from "./model-argument.ts";
 import { readTexts, TEXTS_FLAGS } from "./text-input.ts";
 import { defineVerb, type Verb } from "./verb.ts";
 
 /** Between text and label of an example on the command line. */
 const ARROW = "=>";
 
+const FLAGS = {
+  ...TEXTS_FLAGS,
+  labels: list({ describe: "the labels to choose from, for models that predict the next token" }),
+  template: text({ describe: 'how a text is asked about; default "Text: {text}\\nLabel: {label}"' }),
+  instruction: text({ describe: "said once, at the beginning" }),
+  example: list({ describe: `texts with their labels, as "text ${ARROW} label"` }),
+  calibrate: boolean({ describe: "take out what the model prefers anyway", fallback: true }),
+} as const;
+
+/** A label and its share, whichever kind of model it comes from. */
+interface Label {
+  readonly label: string;
+  readonly score: number;
+}
+
 /** `plinth classify`: which of several labels suits a text. */
 export const classify: Verb = defineVerb({
   name: "classify",
   summary: "which of several labels suits a text",
   positionals: [MODEL_ARGUMENT],
-  flags: {
-    ...TEXTS_FLAGS,
-    labels: list({ describe: "the labels to choose from, for models that predict the next token" }),
-    template: text({ describe: 'how a text is asked about; default "Text: {text}\\nLabel: {label}"' }),
-    instruction: text({ describe: "said once, at the beginning" }),
-    example: list({ describe: `texts with their labels, as "text ${ARROW} label"` }),
-    calibrate: boolean({ describe: "take out what the model prefers anyway", fallback: true }),
-  },
+  flags: FLAGS,
   example: 'plinth classify runs/first --labels positive negative --text "What a film!"',
   run: async ({ positionals: [word], flags, out, signal }) => {
     const texts = readTexts("classify", flags);
-    const { labels, instruction, calibrate } = flags;
-    const examples = flags.example.map(readExample);
-    // On a command line a line break is hard to type.
-    const template = flags.template?.replaceAll("\\n", "\n");
-    const model = new LanguageModel(loadModelArgument(word!));
-    try {
-      const options = { labels, template, instruction, examples, calibrate, signal };
-      const found = await classifyByLikelihood(model, texts, options);
-      out.result(
-        texts.map((text, i) => ({ text, labels: found[i]! })),
-        render(texts, found),
-      );
-    } finally {
-      model.dispose();
-    }
+    const found = isEncoderArgument(word!)
+      ? await byHead(word!, texts, flags, signal)
+      : await byLikelihood(word!, texts, flags, signal);
+    out.result(
+      texts.map((text, i) => ({ text, labels: found[i]! })),
+      render(texts, found),
+    );
   },
 });
+
+type Flags = FlagValues<typeof FLAGS>;
+
+/** By the labels that an encoder was trained on. */
+async function byHead(
+  word: string,
+  texts: readonly string[],
+  flags: Flags,
+  signal: AbortSignal,
+): Promise<Label[][]> {
+  const { labels, template, instruction, example } = flags;
+  if (labels.length + example.length > 0 || template !== undefined || instruction !== undefined) {
+    throw new ConfigError({
+      where: "plinth classify",
+      expected: "no labels, template, instruction or examples: this model has labels of its own",
+      got: "some",
+    });
+  }
+  const model = new EncoderModel(loadEncoderArgument(word));
+  try {
+    return await classifySequence(model, texts, { signal });
+  } finally {
+    model.dispose();
+  }
+}
+
+/** By what a model that predicts the next token would go on with. */
+async function byLikelihood(
+  word: string,
+  texts: readonly string[],
+  { labels, instruction, calibrate, example, ...flags }: Flags,
+  signal: AbortSignal,
+): Promise<Label[][]> {
+  const examples = example.map(readExample);
+  // On a command line a line break is hard to type.
+  const template = flags.template?.replaceAll("\\n", "\n");
+  const model = new LanguageModel(loadModelArgument(word));
+  try {
+    const options = { labels, template, instruction, examples, calibrate, signal };
+    const found = await classifyByLikelihood(model, texts, options);
+    return found.map((row) => row.map(({ label, probability }) => ({ label, score: probability })));
+  } finally {
+    model.dispose();
+  }
+}
 
 function readExample(example: string): LabelledText {
   const at = example.lastIndexOf(ARROW);
@@ -58,15 +107,13 @@ function readExample(example: string): LabelledText {
   });
 }
 
-function render(texts: readonly string[], found: readonly (readonly LabelProbability[])[]): string {
+function render(texts: readonly string[], found: readonly (readonly Label[])[]): string {
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
   if (texts.length === 1) {
     const width = Math.max(...found[0]!.map(({ label }) => label.length));
-    return found[0]!
-      .map(({ label, probability }) => `${label.padEnd(width)}  ${percent(probability)}`)
-      .join("\n");
+    return found[0]!.map(({ label, score }) => `${label.padEnd(width)}  ${percent(score)}`).join("\n");
   }
   return texts
-    .map((text, i) => `${found[i]![0]!.label}\t${percent(found[i]![0]!.probability)}\t${text}`)
+    .map((text, i) => `${found[i]![0]!.label}\t${percent(found[i]![0]!.score)}\t${text}`)
     .join("\n");
 }

@@ -1,6 +1,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { readJsonObject } from "../hub/read-json-file.ts";
 import { type LoadedEncoder, type LoadedModel, loadEncoder, loadModel } from "../models/load-model.ts";
+import { isEncoderType } from "../models/registry.ts";
 import type { PositionalSpec } from "./flags.ts";
 
 /** The word that names a model, as verbs that use one take it. */
@@ -37,4 +39,12 @@ export function loadModelArgument(word: string): LoadedModel {
  */
 export function loadEncoderArgument(word: string): LoadedEncoder {
   return loadEncoder(modelDirectory(word));
+}
+
+/**
+ * Whether the model that a word names is an encoder. One that cannot be read is not: loading it says why.
+ */
+export function isEncoderArgument(word: string): boolean {
+  const path = join(modelDirectory(word), "config.json");
+  return existsSync(path) && isEncoderType(readJsonObject(path).model_type);
 }

@@ -1,15 +1,20 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { randomModel } from "../../test/random-model.ts";
+import type { ChatMessage } from "../codecs/chat-messages.ts";
 import { beamSearch } from "../generate/beam-search.ts";
 import { Decoder } from "../generate/decoder.ts";
 import { generateBatch } from "../generate/generate.ts";
 import { saveModel } from "../models/save-model.ts";
-import { classifyByLikelihood } from "../pipelines/classify-by-likelihood.ts";
+import { chat } from "../pipelines/chat.ts";
+import { classifyByLikelihood, type LabelProbability } from "../pipelines/classify-by-likelihood.ts";
+import { classifySequence } from "../pipelines/classify-sequence.ts";
 import { completeCode } from "../pipelines/complete-code.ts";
+import { EncoderModel } from "../pipelines/encoder-model.ts";
 import { LanguageModel } from "../pipelines/language-model.ts";
+import { summarize } from "../pipelines/summarize.ts";
 import { makeFakeStream } from "./fake-stream.ts";
 import { runCli } from "./run-cli.ts";
 import { VERBS } from "./verbs.ts";
@@ -59,11 +64,13 @@ function file(name: string, content: string): string {
 
 describe("classify", () => {
   const labels = ["cat", "dog"];
+  const shares = (found: readonly LabelProbability[]) =>
+    found.map(({ label, probability }) => ({ label, score: probability }));
 
   test("texts given, in a file, in JSON lines", async () => {
     const texts = ["It barks.", "It purrs."];
     const expected = await classifyByLikelihood(model, texts, { labels });
-    const rows = texts.map((text, i) => ({ text, labels: expected[i] }));
+    const rows = texts.map((text, i) => ({ text, labels: shares(expected[i]!) }));
     const words = ["classify", directory, "--labels", ...labels];
     expect(await json(...words, "--text", ...texts)).toEqual(rows);
     expect(await json(...words, "--file", file("texts.txt", `${texts.join("\r\n")}\n\n`))).toEqual(rows);
@@ -90,7 +97,7 @@ describe("classify", () => {
       ...words,
       ...example,
     );
-    expect(found).toEqual([{ text: "x", labels: expected[0] }]);
+    expect(found).toEqual([{ text: "x", labels: shares(expected[0]!) }]);
   });
 
   test.each([
@@ -101,6 +108,17 @@ describe("classify", () => {
     [["--file", "/no/such", "--labels", "a", "b"], "/no/such: expected"],
   ])("%j", async (words, message) => {
     expect(await failure("classify", directory, ...words)).toContain(message);
+  });
+
+  test("by the head of an encoder, which has labels of its own", async () => {
+    const path = new URL("../../test/fixtures/encoder-tasks/classify", import.meta.url).pathname;
+    const encoder = EncoderModel.load(path);
+    const [expected] = await classifySequence(encoder, ["Paris"]);
+    encoder.dispose();
+    expect(await json("classify", path, "--text", "Paris")).toEqual([{ text: "Paris", labels: expected }]);
+    expect(await failure("classify", path, "--text", "Paris", "--labels", "a", "b")).toContain(
+      "this model has labels of its own, got some.",
+    );
   });
 
   test("a file without a text", async () => {
@@ -203,4 +221,54 @@ describe("generate, several texts", () => {
 
   const texts = (results: readonly (readonly { readonly text: string }[])[]) =>
     results.map((row) => row.map(({ text }) => text));
+});
+
+describe("chat and summarize", () => {
+  let talking: string;
+  beforeAll(() => {
+    talking = join(root, "talking");
+    cpSync(directory, talking, { recursive: true });
+    const template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}<assistant>";
+    writeFileSync(join(talking, "chat_template.jinja"), template);
+  });
+
+  test("one message, a conversation in a file, a system message", async () => {
+    const chatting = LanguageModel.load(talking);
+    const ask = (messages: readonly ChatMessage[]) => chat(chatting, messages, { maxTokens: 8 });
+    const one = await ask([{ role: "user", content: "Hi" }]);
+    const words = ["chat", talking, "--max-tokens", "8"];
+    expect((await json(...words, "--message", "Hi")).message).toEqual(one.message);
+    expect((await plinth(...words, "--message", "Hi")).stdout).toBe(`${one.message.content}\n`);
+    const briefly = await ask([
+      { role: "system", content: "Brief" },
+      { role: "user", content: "Hi" },
+    ]);
+    const path = file("talk.json", JSON.stringify([{ role: "user", content: "Hi" }]));
+    expect((await json(...words, "--messages", path, "--system", "Brief")).message).toEqual(briefly.message);
+    chatting.dispose();
+  });
+
+  test("a summary", async () => {
+    const expected = await summarize(model, "A text. And more.", { maxTokens: 20, sentences: 2 });
+    const words = ["summarize", directory, "--max-tokens", "20", "--sentences", "2"];
+    expect(await json(...words, "--text", "A text. And more.")).toEqual(expected);
+    expect(await json(...words, "--file", file("long.txt", "A text. And more."))).toEqual(expected);
+  });
+
+  test.each([
+    [
+      ["chat", "--message", "a", "--messages", "b"],
+      "plinth chat: expected --message or --messages, got both.",
+    ],
+    [["chat", "--message", "a"], "a model with a chat template"],
+    [["summarize", "--text", " "], "--text: expected a text with something in it"],
+    [["summarize", "--text", "x".repeat(700)], "a text whose prompt has at most 413 tokens"],
+  ])("%j", async ([verb, ...words], message) => {
+    expect(await failure(verb!, directory, ...words)).toContain(message);
+  });
+
+  test("messages that are no list", async () => {
+    const path = file("object.json", "{}");
+    expect(await failure("chat", talking, "--messages", path)).toContain("a JSON array of messages");
+  });
 });

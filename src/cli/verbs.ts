@@ -20,6 +20,14 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: "continue a prompt",
     load: async () => (await import("./generate.ts")).generate,
   },
+  chat: {
+    summary: "talk with a model that was trained on conversations",
+    load: async () => (await import("./chat.ts")).chat,
+  },
+  summarize: {
+    summary: "a text in a few sentences",
+    load: async () => (await import("./summarize.ts")).summarize,
+  },
   complete: {
     summary: "complete code at a cursor",
     load: async () => (await import("./complete.ts")).complete,

@@ -15,8 +15,8 @@ import {
   type TokenizerJson,
   type TokenList,
 } from "./tokenizer-json.ts";
-import { BERT_SPECIAL_TOKENS, bertTemplate } from "./vocabulary-files.ts";
 import { encodeUtf8, requireWellFormed } from "./utf8.ts";
+import { BERT_SPECIAL_TOKENS, bertTemplate } from "./vocabulary-files.ts";
 
 /**
  * One id per character (Unicode code point). In `tokenizer.json` it is a BPE model without merges and

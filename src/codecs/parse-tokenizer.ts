@@ -1,15 +1,15 @@
 import { FormatError } from "../core/errors.ts";
 import { createByteBpe } from "./byte-bpe.ts";
 import { createCharTokenizer } from "./char-tokenizer.ts";
+import { PipelineTokenizer } from "./pipeline-tokenizer.ts";
+import { readPostProcessor } from "./post-processor.ts";
+import type { RoleNames } from "./special-ids.ts";
 import { readDecoder, spelledBytes } from "./stages/decoders.ts";
 import { readNormalizer } from "./stages/normalizers.ts";
 import { PieceDecoder } from "./stages/piece-decoder.ts";
 import { PipelineEncoder } from "./stages/pipeline-encoder.ts";
 import { readPreTokenizer } from "./stages/pre-tokenizers.ts";
 import { readModel } from "./stages/read-model.ts";
-import { PipelineTokenizer } from "./pipeline-tokenizer.ts";
-import { readPostProcessor } from "./post-processor.ts";
-import type { RoleNames } from "./special-ids.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { type JsonObject, readTokens, requireObject, type TokenizerJson } from "./tokenizer-json.ts";
 

@@ -1,11 +1,11 @@
 import { ConfigError } from "../core/errors.ts";
+import { createPipeline } from "./parse-tokenizer.ts";
 import { AlignedText } from "./stages/aligned-text.ts";
 import { readNormalizer } from "./stages/normalizers.ts";
 import { readPreTokenizer } from "./stages/pre-tokenizers.ts";
-import { createPipeline } from "./parse-tokenizer.ts";
 import type { Tokenizer } from "./tokenizer.ts";
-import { BERT_SPECIAL_TOKENS, wordPieceJson } from "./vocabulary-files.ts";
 import { requireWellFormed } from "./utf8.ts";
+import { BERT_SPECIAL_TOKENS, wordPieceJson } from "./vocabulary-files.ts";
 
 /** A pair seen once teaches nothing: it is one document's accident. */
 const MIN_COUNT = 2;

@@ -1,3 +1,4 @@
+import { type ChatTemplate, loadChatTemplate } from "../codecs/chat-template.ts";
 import type { Tokenizer } from "../codecs/tokenizer.ts";
 import { DataError } from "../core/errors.ts";
 import { Engine } from "../engine/engine.ts";
@@ -30,6 +31,8 @@ export interface LanguageModelOptions {
 export class LanguageModel {
   readonly loaded: LoadedModel;
   readonly defaults: GenerationDefaults;
+  /** How conversations are written for it; undefined for a model that was not trained on any. */
+  readonly template: ChatTemplate | undefined;
   readonly #options: LanguageModelOptions;
   #engine: Engine | undefined;
   #decoder: Decoder | undefined;
@@ -38,6 +41,7 @@ export class LanguageModel {
   constructor(loaded: LoadedModel, options: LanguageModelOptions = {}) {
     this.loaded = loaded;
     this.defaults = readGenerationConfig(loaded.directory);
+    this.template = loadChatTemplate(loaded.directory);
     this.#options = options;
     this.#engine = options.engine;
   }

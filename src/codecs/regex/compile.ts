@@ -1,5 +1,5 @@
-import { type CodePointSet, SetTest, union } from "../code-point-set.ts";
 import { FormatError } from "../../core/errors.ts";
+import { type CodePointSet, SetTest, union } from "../code-point-set.ts";
 import { type Place, type RegexNode, widthOf } from "./syntax.ts";
 
 /** Steps of a program for {@link Matcher}. */

@@ -1,6 +1,6 @@
 import { type CodePointSet, intersect, invert, range, union } from "../code-point-set.ts";
-import { CLASS_WORD, DIGIT, HEX, posixSet, propertySet, SPACE, WORD } from "./properties.ts";
 import type { PatternReader } from "./pattern-reader.ts";
+import { CLASS_WORD, DIGIT, HEX, posixSet, propertySet, SPACE, WORD } from "./properties.ts";
 
 const CONTROLS: Readonly<Record<string, number>> = { t: 9, n: 10, v: 11, f: 12, r: 13, a: 7, e: 27 };
 

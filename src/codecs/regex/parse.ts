@@ -1,5 +1,5 @@
-import { type CodePointSet, invert, range } from "../code-point-set.ts";
 import { FormatError } from "../../core/errors.ts";
+import { type CodePointSet, invert, range } from "../code-point-set.ts";
 import { CaseFolding } from "./case-folding.ts";
 import { readClass, readSetEscape } from "./parse-class.ts";
 import { PatternReader } from "./pattern-reader.ts";

@@ -4,7 +4,7 @@ import { readSplitPattern, regexPattern, type SplitPattern } from "../regex/spli
 import { describe, type JsonObject, requireArray, requireObject } from "../tokenizer-json.ts";
 import { BERT_PUNCTUATION, CODE_POINT_CLASS, DIGITS, WHITESPACE } from "../unicode-classes.ts";
 import type { AlignedText } from "./aligned-text.ts";
-import { prepend, requireString, replaceAll, spellBytes } from "./normalizers.ts";
+import { prepend, replaceAll, requireString, spellBytes } from "./normalizers.ts";
 import { type Behavior, characters, readBehavior, splitText } from "./split-text.ts";
 
 /** Cuts text into words, which a model then takes apart one by one. */

@@ -2,8 +2,8 @@ import type { Budget } from "./budget.ts";
 import { compareText } from "./operators.ts";
 import { floatText } from "./text.ts";
 import {
-  bindArguments,
   type Arguments,
+  bindArguments,
   Dict,
   fail,
   isTrue,

@@ -10,9 +10,9 @@ import {
   itemsOf,
   List,
   Range,
+  Stream,
   Tuple,
   typeName,
-  Stream,
   Undefined,
   type Value,
 } from "./values.ts";

@@ -1,0 +1,246 @@
+import { ConfigError } from "../core/errors.ts";
+import { suggest } from "../core/nearest.ts";
+import type { Engine } from "../engine/engine.ts";
+import { type Answer, answerQuestion } from "./answer-question.ts";
+import { classifyByLikelihood } from "./classify-by-likelihood.ts";
+import { classifySequence, type LabelScore } from "./classify-sequence.ts";
+import { classifyTokens } from "./classify-tokens.ts";
+import { type EmbedOptions, embed } from "./embed.ts";
+import { EncoderModel } from "./encoder-model.ts";
+import { type FilledMask, fillMask } from "./fill-mask.ts";
+import { LanguageModel } from "./language-model.ts";
+import { type SummarizeOptions, summarize } from "./summarize.ts";
+import {
+  type GeneratedText,
+  generateTexts,
+  type TextGenerationOptions,
+  type TextPrompt,
+} from "./text-generation.ts";
+
+export interface PipelineOptions {
+  /** Default: a new one with all cores. */
+  readonly engine?: Engine | undefined;
+}
+
+/** A candidate for a masked token. */
+export interface FilledToken {
+  readonly score: number;
+  readonly token: number;
+  readonly token_str: string;
+  readonly sequence: string | undefined;
+}
+
+/** A stretch of a text with a label. */
+export interface FoundEntity {
+  readonly entity_group: string;
+  readonly score: number;
+  readonly word: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Vectors one after the other, `dims` (texts, width). */
+export interface Embeddings {
+  readonly dims: readonly [number, number];
+  readonly data: Float32Array;
+  tolist(): number[][];
+}
+
+/** Labels of a text, likeliest first. */
+export interface ZeroShotResult {
+  readonly sequence: string;
+  readonly labels: readonly string[];
+  readonly scores: readonly number[];
+}
+
+interface TopK {
+  readonly top_k?: number;
+}
+
+/** What a pipeline of each task is called with, and gives. */
+interface Calls {
+  "text-generation": (
+    input: TextPrompt | readonly TextPrompt[],
+    options?: TextGenerationOptions,
+  ) => Promise<GeneratedText[] | GeneratedText[][]>;
+  summarization: (
+    input: string | readonly string[],
+    options?: SummarizeOptions,
+  ) => Promise<{ readonly summary_text: string }[]>;
+  "zero-shot-classification": (
+    input: string | readonly string[],
+    labels: readonly string[],
+    options?: { readonly template?: string },
+  ) => Promise<ZeroShotResult | ZeroShotResult[]>;
+  "fill-mask": (
+    input: string | readonly string[],
+    options?: TopK,
+  ) => Promise<FilledToken[] | FilledToken[][]>;
+  "feature-extraction": (input: string | readonly string[], options?: EmbedOptions) => Promise<Embeddings>;
+  "text-classification": (
+    input: string | readonly string[],
+    options?: TopK,
+  ) => Promise<readonly LabelScore[] | readonly (readonly LabelScore[])[]>;
+  "token-classification": (
+    input: string | readonly string[],
+    options?: { readonly ignore_labels?: readonly string[] },
+  ) => Promise<FoundEntity[] | FoundEntity[][]>;
+  "sentiment-analysis": Calls["text-classification"];
+  ner: Calls["token-classification"];
+  "question-answering": (
+    question: string,
+    context: string,
+    options?: TopK,
+  ) => Promise<{ readonly answer: string; readonly score: number } | readonly Answer[]>;
+}
+
+/** The tasks of {@link pipeline}. */
+export type PipelineTask = keyof Calls;
+
+/** A model that is called like a function; `dispose` gives its native memory back. */
+export type Pipeline<T extends PipelineTask> = Calls[T] & { dispose(): void };
+
+function summarizeTexts(model: LanguageModel): Calls["summarization"] {
+  return async (input, options) => {
+    const results: { summary_text: string }[] = [];
+    for (const text of listOf(input))
+      results.push({ summary_text: (await summarize(model, text, options)).summary });
+    return results;
+  };
+}
+
+function classifyWithoutTraining(model: LanguageModel): Calls["zero-shot-classification"] {
+  return async (input, labels, options) => {
+    const texts = listOf(input);
+    const found = await classifyByLikelihood(model, texts, { labels, ...options });
+    const results = found.map((row, i) => ({
+      sequence: texts[i]!,
+      labels: row.map(({ label }) => label),
+      scores: row.map(({ probability }) => probability),
+    }));
+    return typeof input === "string" ? results[0]! : results;
+  };
+}
+
+function fillMasks(model: EncoderModel): Calls["fill-mask"] {
+  return async (input, { top_k: topK = 5 } = {}) => {
+    const found = await fillMask(model, listOf(input), { topK });
+    const results = found.map((masks, i) => toFilledTokens(masks, `fill-mask, text ${i + 1}`));
+    return typeof input === "string" ? results[0]! : results;
+  };
+}
+
+function toFilledTokens(masks: readonly FilledMask[], where: string): FilledToken[] {
+  if (masks.length !== 1) {
+    const fix = "Use fillMask, which takes any number.";
+    throw new ConfigError({ where, expected: "one mask", got: `${masks.length}`, fix });
+  }
+  return masks[0]!.candidates.map(({ probability, tokenId, token, text }) => ({
+    score: probability,
+    token: tokenId,
+    token_str: token,
+    sequence: text,
+  }));
+}
+
+function extractFeatures(model: EncoderModel): Calls["feature-extraction"] {
+  return async (input, options) => {
+    const vectors = await embed(model, listOf(input), options);
+    const width = vectors[0]?.length ?? 0;
+    const data = new Float32Array(vectors.length * width);
+    vectors.forEach((vector, i) => {
+      data.set(vector, i * width);
+    });
+    return { dims: [vectors.length, width], data, tolist: () => vectors.map((vector) => Array.from(vector)) };
+  };
+}
+
+function classifyTexts(model: EncoderModel): Calls["text-classification"] {
+  return async (input, { top_k: topK = 1 } = {}) => {
+    const found = await classifySequence(model, listOf(input), { topK });
+    if (topK === 1) return found.map(([best]) => best!);
+    return typeof input === "string" ? found[0]! : found;
+  };
+}
+
+function findEntities(model: EncoderModel): Calls["token-classification"] {
+  return async (input, { ignore_labels: ignoredLabels } = {}) => {
+    const found = await classifyTokens(model, listOf(input), { ignoredLabels });
+    const results = found.map((entities) =>
+      entities.map(({ label, score, text, start, end }) => ({
+        entity_group: label,
+        score,
+        word: text,
+        start,
+        end,
+      })),
+    );
+    return typeof input === "string" ? results[0]! : results;
+  };
+}
+
+function answerQuestions(model: EncoderModel): Calls["question-answering"] {
+  return async (question, context, { top_k: topK = 1 } = {}) => {
+    const [answers] = await answerQuestion(model, [{ question, context }], { topK });
+    return topK === 1 ? { answer: answers![0]!.text, score: answers![0]!.score } : answers!;
+  };
+}
+
+/** Tasks of models that predict the next token. */
+const CAUSAL: { readonly [T in PipelineTask]?: (model: LanguageModel) => Calls[T] } = {
+  "text-generation": (model) => (input, options) => generateTexts(model, input, options),
+  summarization: summarizeTexts,
+  "zero-shot-classification": classifyWithoutTraining,
+};
+
+/** Tasks of encoders. */
+const ENCODER: { readonly [T in PipelineTask]?: (model: EncoderModel) => Calls[T] } = {
+  "fill-mask": fillMasks,
+  "feature-extraction": extractFeatures,
+  "text-classification": classifyTexts,
+  "sentiment-analysis": classifyTexts,
+  "token-classification": findEntities,
+  ner: findEntities,
+  "question-answering": answerQuestions,
+};
+
+/**
+ * A model for a task, in the shape that users of transformers.js know. The library's own functions (`generate`, `fillMask`, `embed` …)
+ * offer more.
+ *
+ * @param task such as `text-generation`, `fill-mask`, `feature-extraction`
+ * @param directory a Hugging Face model directory
+ * @throws {ConfigError} if there is no such task, or the model is not for it.
+ * @throws as `loadModel`
+ * @example
+ * const generator = await pipeline("text-generation", "runs/first/model");
+ * const [{ generated_text }] = await generator("Once upon a time", { max_new_tokens: 20 });
+ * generator.dispose();
+ */
+export async function pipeline<T extends PipelineTask>(
+  task: T,
+  directory: string,
+  options: PipelineOptions = {},
+): Promise<Pipeline<T>> {
+  const causal = CAUSAL[task];
+  const encoder = ENCODER[task];
+  if (causal) {
+    const model = LanguageModel.load(directory, options);
+    return Object.assign(causal(model), { dispose: () => model.dispose() });
+  }
+  if (encoder) {
+    const model = EncoderModel.load(directory, options);
+    return Object.assign(encoder(model), { dispose: () => model.dispose() });
+  }
+  const known = [...Object.keys(CAUSAL), ...Object.keys(ENCODER)];
+  throw new ConfigError({
+    where: "pipeline",
+    expected: "a task",
+    got: JSON.stringify(task),
+    fix: suggest(String(task), known),
+  });
+}
+
+function listOf(input: string | readonly string[]): readonly string[] {
+  return typeof input === "string" ? [input] : input;
+}
