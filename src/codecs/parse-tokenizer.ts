@@ -7,7 +7,7 @@ import type { RoleNames } from "./special-ids.ts";
 import { readDecoder, spelledBytes } from "./stages/decoders.ts";
 import { readNormalizer } from "./stages/normalizers.ts";
 import { PieceDecoder } from "./stages/piece-decoder.ts";
-import { PipelineEncoder } from "./stages/pipeline-encoder.ts";
+import { PipelineEncoder, type Stages } from "./stages/pipeline-encoder.ts";
 import { readPreTokenizer } from "./stages/pre-tokenizers.ts";
 import { readModel } from "./stages/read-model.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -34,14 +34,24 @@ export function parseTokenizer(json: unknown, where: string, named?: RoleNames):
   return createPipeline(tokenizerJson, where, named);
 }
 
+/** Stages that stand in for those of the file. */
+export type OtherStages = Partial<Pick<Stages, "normalize" | "split" | "model">>;
+
 /** A tokenizer of any kind, in stages. */
-export function createPipeline(json: TokenizerJson, where: string, named?: RoleNames): PipelineTokenizer {
+export function createPipeline(
+  json: TokenizerJson,
+  where: string,
+  named?: RoleNames,
+  other: OtherStages = {},
+): PipelineTokenizer {
   const tokens = readTokens(json, where);
+  // User-defined pieces of SentencePiece belong to its model.
+  const added = other.model ? tokens.added.filter(({ special }) => special) : tokens.added;
   const encoder = new PipelineEncoder({
-    added: tokens.added,
-    normalize: readNormalizer(json.normalizer, `${where} normalizer`),
-    split: readPreTokenizer(json.pre_tokenizer, `${where} pre_tokenizer`),
-    model: readModel(json.model, tokens, `${where} model`),
+    added,
+    normalize: other.normalize ?? readNormalizer(json.normalizer, `${where} normalizer`),
+    split: other.split ?? readPreTokenizer(json.pre_tokenizer, `${where} pre_tokenizer`),
+    model: other.model ?? readModel(json.model, tokens, `${where} model`),
   });
   const isByteLevel = (json.decoder as JsonObject | null)?.type === "ByteLevel";
   return new PipelineTokenizer({

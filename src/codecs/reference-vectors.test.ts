@@ -2,7 +2,9 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { loadTokenizer, type Tokenizer } from "./tokenizer.ts";
+import { parseSentencePiece } from "./sentencepiece.ts";
+import { parseTiktoken, TIKTOKEN_ENCODINGS } from "./tiktoken.ts";
+import { loadTokenizer, parseTokenizer, type Tokenizer } from "./tokenizer.ts";
 
 // Ids, offsets and texts that the reference libraries gave for published vocabularies (../shared/data/tok-*).
 
@@ -112,3 +114,80 @@ withData("tok-tiny", (directory) => {
     }
   });
 });
+
+withData("tok-mistral", (directory) => {
+  it.each(["v1", "v3"])("gives ids and texts of 379 vectors, %s", (version) => {
+    const name = version === "v1" ? "tokenizer.model.v1" : "mistral_instruct_tokenizer_240323.model.v3";
+    const tokenizer = parseSentencePiece(read(directory, name), name);
+    const vectors = readLines(directory, `vectors/golden-sentencepiece-${version}.jsonl.gz`);
+    expectSentencePiece(tokenizer, vectors);
+    expect(vectors).toHaveLength(379);
+  });
+});
+
+withData("tok-sentencepiece", (directory) => {
+  it.each(["unigram_en", "bpe_en"])("gives ids and texts of 379 vectors, %s", (name) => {
+    const tokenizer = parseSentencePiece(read(directory, `${name}.model`), name);
+    const vectors = readLines(directory, `vectors/golden-${name}.jsonl.gz`);
+    expectSentencePiece(tokenizer, vectors);
+    expect(vectors).toHaveLength(379);
+  });
+});
+
+withData("tok-t5", (directory) => {
+  it("gives ids and texts of 379 vectors from spiece.model", () => {
+    const tokenizer = parseSentencePiece(read(directory, "spiece.model"), "spiece.model");
+    expectSentencePiece(tokenizer, readLines(directory, "vectors/golden-sentencepiece.jsonl.gz"));
+  });
+
+  it("gives ids, offsets and texts of 379 vectors from tokenizer.json", () => {
+    const tokenizer = parseTokenizer(JSON.parse(read(directory, "tokenizer.json.gz").toString()), "t5");
+    for (const vector of readLines(directory, "vectors/golden-hf-tokenizers.jsonl.gz")) {
+      expectInput(tokenizer, vector);
+      expect(tokenizer.decode(vector.ids, { skipSpecial: false })).toBe(vector.decoded);
+    }
+    // The texts of these have been cleaned up as a whole.
+    const others = readVectors(directory, "vectors/transformersjs-Xenova__t5-small.json");
+    for (const vector of others) expectInput(tokenizer, vector);
+  });
+});
+
+withData("tok-tiktoken", (directory) => {
+  it.each(["cl100k_base", "r50k_base"])("gives ids and texts of 379 vectors, %s", (name) => {
+    const { pat_str: pattern, special_tokens: specialTokens } = JSON.parse(
+      read(directory, "encodings.json").toString(),
+    )[name];
+    expect(TIKTOKEN_ENCODINGS[name]).toEqual({ pattern, specialTokens });
+    const text = read(directory, `${name}.tiktoken.gz`).toString();
+    const tokenizer = parseTiktoken(text, { pattern, specialTokens }, name);
+    const vectors = readLines(directory, `vectors/golden-tiktoken-${name}.jsonl.gz`);
+    expect(vectors).toHaveLength(379);
+    expectPlain(tokenizer, vectors);
+    // The same through the tokenizer.json that is made of it.
+    expectPlain(parseTokenizer(tokenizer.toJSON(), name), vectors.slice(0, 100));
+  });
+});
+
+withData("tok-whisper", (directory) => {
+  it("gives ids and texts of 379 vectors", () => {
+    const text = read(directory, "multilingual.tiktoken.gz").toString();
+    const tokenizer = parseTiktoken(text, TIKTOKEN_ENCODINGS.multilingual!, "multilingual");
+    expectPlain(tokenizer, readLines(directory, "vectors/golden-tiktoken-multilingual.jsonl.gz"));
+  });
+});
+
+/** Ids, text and back, without special tokens. */
+function expectPlain(tokenizer: Tokenizer, vectors: readonly Vector[]): void {
+  for (const { text, ids, decoded } of vectors) {
+    expect([...tokenizer.encode(text)], text).toEqual(ids);
+    expect(tokenizer.decode(ids)).toBe(decoded);
+  }
+}
+
+/** SentencePiece writes the unknown token as " ⁇ ", where ours is "". */
+function expectSentencePiece(tokenizer: Tokenizer, vectors: readonly Vector[]): void {
+  for (const { text, ids, decoded } of vectors) {
+    expect([...tokenizer.encode(text)], text).toEqual(ids);
+    expect(tokenizer.decode(ids)).toBe(decoded!.replaceAll(" ⁇ ", ""));
+  }
+}

@@ -5,7 +5,7 @@ import type { EncodedInput, InputOptions, WindowOptions } from "./encoded-input.
 import type { SpecialIds } from "./special-ids.ts";
 import type { TokenizerJson } from "./tokenizer-json.ts";
 
-export { loadTokenizer } from "./load-tokenizer.ts";
+export { hasTokenizer, loadTokenizer } from "./load-tokenizer.ts";
 export { parseTokenizer } from "./parse-tokenizer.ts";
 
 /** What to do with special tokens when decoding. */
