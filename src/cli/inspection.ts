@@ -1,6 +1,6 @@
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { loadTokenizer } from "../codecs/tokenizer.ts";
+import { hasTokenizer, loadTokenizer, type TokenizerKind } from "../codecs/tokenizer.ts";
 import { numElements } from "../core/dtype.ts";
 import { ConfigError, EnvironmentError, FormatError } from "../core/errors.ts";
 import { readJsonFile } from "../hub/read-json-file.ts";
@@ -68,7 +68,7 @@ export interface MemoryReport {
 
 /** What the directory's tokenizer is, or why it cannot be read. */
 export type TokenizerReport =
-  | { readonly kind: "byte-level BPE" | "characters"; readonly vocabularySize: number }
+  | { readonly kind: TokenizerKind; readonly vocabularySize: number }
   | { readonly kind: "unreadable"; readonly problem: string };
 
 /** What a checkpoint says besides its tensors. */
@@ -195,11 +195,10 @@ function estimateMemory({ parameters, shape }: CausalLM): MemoryReport {
 }
 
 function inspectTokenizer(directory: string): TokenizerReport | null {
-  if (!existsSync(join(directory, "tokenizer.json"))) return null;
+  if (!hasTokenizer(directory)) return null;
   try {
     const tokenizer = loadTokenizer(directory);
-    const kind = tokenizer.toJSON().pre_tokenizer === null ? "characters" : "byte-level BPE";
-    return { kind, vocabularySize: tokenizer.vocabularySize };
+    return { kind: tokenizer.kind, vocabularySize: tokenizer.vocabularySize };
   } catch (error) {
     if (error instanceof FormatError) return { kind: "unreadable", problem: error.message };
     throw error;

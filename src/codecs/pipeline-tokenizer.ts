@@ -9,7 +9,7 @@ import {
 } from "./encoded-input.ts";
 import { type PostProcessor, trimOffsets } from "./post-processor.ts";
 import { findSpecialIds, type RoleNames, type SpecialIds } from "./special-ids.ts";
-import type { DecodeOptions, Decoding, Tokenizer } from "./tokenizer.ts";
+import type { DecodeOptions, Decoding, Tokenizer, TokenizerKind } from "./tokenizer.ts";
 import { hashJson, requireEndOfText, type TokenizerJson, type TokenList } from "./tokenizer-json.ts";
 
 /** Text to tokens; `marked` text has written special tokens that are meant. */
@@ -52,12 +52,16 @@ export class PipelineTokenizer implements Tokenizer {
     this.specialIds = parts.tokens.specialIds;
   }
 
+  get kind(): TokenizerKind {
+    return kindOf(this.#parts.json);
+  }
+
   get vocabularySize(): number {
     return this.#parts.tokens.texts.length;
   }
 
   get endOfTextId(): number {
-    return requireEndOfText(this.#parts.tokens.endOfTextId);
+    return requireEndOfText(this.#parts.tokens.endOfTextId ?? this.specials.eos);
   }
 
   encode(text: string): Uint32Array {
@@ -136,4 +140,14 @@ export class PipelineTokenizer implements Tokenizer {
     if (Number.isInteger(id) && id >= 0 && id < size) return;
     throw new DataError({ where, expected: `a token id in [0, ${size})`, got: String(id) });
   }
+}
+
+function kindOf({ model, pre_tokenizer, decoder }: TokenizerJson): TokenizerKind {
+  if (model.type === "WordPiece") return "WordPiece";
+  if (model.type === "Unigram") return "unigram";
+  if (model.type === "WordLevel") return "words";
+  if (JSON.stringify(decoder ?? null).includes('"ByteLevel"')) return "byte-level BPE";
+  const isWhole =
+    (pre_tokenizer ?? null) === null && Array.isArray(model.merges) && model.merges.length === 0;
+  return isWhole ? "characters" : "BPE";
 }

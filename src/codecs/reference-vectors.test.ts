@@ -184,10 +184,11 @@ function expectPlain(tokenizer: Tokenizer, vectors: readonly Vector[]): void {
   }
 }
 
-/** SentencePiece writes the unknown token as " ⁇ ", where ours is "". */
+/** SentencePiece writes the unknown token as " ⁇ ", where ours is ""; then spaces after it may be the first. */
 function expectSentencePiece(tokenizer: Tokenizer, vectors: readonly Vector[]): void {
   for (const { text, ids, decoded } of vectors) {
     expect([...tokenizer.encode(text)], text).toEqual(ids);
-    expect(tokenizer.decode(ids)).toBe(decoded!.replaceAll(" ⁇ ", ""));
+    if (!ids.includes(tokenizer.specials.unk!)) expect(tokenizer.decode(ids)).toBe(decoded);
+    else expect(tokenizer.decode(ids).trimStart()).toBe(decoded!.replaceAll(" ⁇ ", "").trimStart());
   }
 }

@@ -21,6 +21,7 @@ import {
 import { encodeUtf8 } from "./utf8.ts";
 
 const MARK = "▁";
+const MAX_LEADING = 1_000_000;
 
 /** Which tokens are put around a text. */
 export interface Surround {
@@ -66,6 +67,8 @@ function toTokenizerJson(file: SentencePieceFile, surround: Surround, where: str
     if (piece.type === "control" || piece.type === "unknown") return [specialToken(id, piece.text)];
     return piece.type === "user-defined" ? [{ ...specialToken(id, piece.text), special: false }] : [];
   });
+  // Spaces that decoding leaves out at the start: the prefix, or all.
+  const leading = file.removesExtraSpaces ? MAX_LEADING : file.addsPrefix ? 1 : 0;
   return {
     version: "1.0",
     truncation: null,
@@ -80,7 +83,7 @@ function toTokenizerJson(file: SentencePieceFile, surround: Surround, where: str
         { type: "Replace", pattern: { String: MARK }, content: " " },
         { type: "ByteFallback" },
         { type: "Fuse" },
-        ...(file.addsPrefix ? [{ type: "Strip", content: " ", start: 1, stop: 0 }] : []),
+        ...(leading > 0 ? [{ type: "Strip", content: " ", start: leading, stop: 0 }] : []),
       ],
     },
     model: file.kind === "bpe" ? bpeJson(file, where) : unigramJson(file),
@@ -94,9 +97,7 @@ function normalizerJson({ charsmap, removesExtraSpaces, addsPrefix }: SentencePi
     type: "Sequence",
     normalizers: [
       ...(charsmap.length > 0 ? [{ type: "Precompiled", precompiled_charsmap: encoded }] : []),
-      ...(removesExtraSpaces
-        ? [replace({ Regex: "\\A +| +\\z" }, ""), replace({ Regex: " {2,}" }, " ")]
-        : []),
+      ...(removesExtraSpaces ? [replace({ Regex: "\\A +" }, ""), replace({ Regex: " {2,}" }, " ")] : []),
       ...(addsPrefix ? [{ type: "Prepend", prepend: MARK }] : []),
       replace({ String: " " }, MARK),
       // At the end SentencePiece takes a mark for a space.

@@ -20,8 +20,12 @@ export interface Decoding {
   flush(): string;
 }
 
+/** Ways to take text apart. */
+export type TokenizerKind = "characters" | "byte-level BPE" | "BPE" | "WordPiece" | "unigram" | "words";
+
 /** Text ↔ token ids. */
 export interface Tokenizer {
+  readonly kind: TokenizerKind;
   /** Ids are 0 … vocabularySize - 1, special ones included. */
   readonly vocabularySize: number;
   /** Ids of special tokens by role. */
@@ -29,7 +33,7 @@ export interface Tokenizer {
   /** All special ids: ordinary text never becomes one (but the unknown token), and they decode to nothing. */
   readonly specialIds: ReadonlySet<number>;
   /**
-   * Id of the document separator, `<|endoftext|>`.
+   * Id of the document separator: `<|endoftext|>`, else the eos token.
    *
    * @throws {DataError} if a published tokenizer has none.
    */

@@ -154,6 +154,7 @@ function tokenizerOf(pieces: readonly (string | readonly number[])[], endOfTextI
     throw new Error("not needed");
   };
   return {
+    kind: "BPE",
     vocabularySize: pieces.length,
     specials: {},
     specialIds: new Set(),

@@ -1,6 +1,5 @@
-import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { loadTokenizer, type Tokenizer } from "../codecs/tokenizer.ts";
+import { hasTokenizer, loadTokenizer, type Tokenizer } from "../codecs/tokenizer.ts";
 import { FormatError } from "../core/errors.ts";
 import type { Weight, Weights } from "../core/weights.ts";
 import type { ModelWeights } from "../hub/model-weights.ts";
@@ -57,8 +56,12 @@ function load<M extends Described>(
     const model = family.fromPublished(opened.config, names);
     const nameOf = matchTensors(directory, model, family, names);
     const weights = readWeights(directory, model, nameOf, opened.weights, quantized);
-    const hasTokenizer = existsSync(join(directory, "tokenizer.json"));
-    return { directory, model, weights, tokenizer: hasTokenizer ? loadTokenizer(directory) : undefined };
+    return {
+      directory,
+      model,
+      weights,
+      tokenizer: hasTokenizer(directory) ? loadTokenizer(directory) : undefined,
+    };
   } finally {
     opened.close();
   }
