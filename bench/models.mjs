@@ -40,7 +40,7 @@ export function emptyCheckpoint(name, log) {
 
 /** A directory of that shape with random weights in 4 bits, so many numbers to a scale. */
 export function quantizedCheckpoint(name, blockSize, log) {
-  const directory = join(CACHE, `${name}-int4-${blockSize}`);
+  const directory = join(CACHE, `${name}-int4-block-${blockSize}`);
   if (!existsSync(directory)) {
     log(`writing ${directory}`);
     writeQuantizedCheckpoint(directory, SHAPES[name], blockSize);

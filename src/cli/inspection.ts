@@ -148,15 +148,18 @@ function inspectModel(path: string, withStats: boolean): Inspection {
     const { weights, config } = directory;
     const entries = weights.names.map((name) => weights.entry(name));
     const model = buildModel(config, path, weights.names);
+    const summary = summarize(entries);
     return {
       kind: "model",
       path,
-      ...summarize(entries),
+      ...summary,
       model: {
         family: model?.family ?? null,
         shape: model ? shapeOf(model) : null,
         numParameters: model ? countParameters(model.parameters) : null,
-        memory: model ? estimateMemory(model) : null,
+        memory: model
+          ? estimateMemory(model, config.quantization_config ? summary.sizeBytes : undefined)
+          : null,
         tokenizer: inspectTokenizer(path),
         config,
       },
@@ -186,12 +189,14 @@ function shapeOf({ shape }: CausalLM): DecoderShape {
   return shape.slidingWindow === undefined ? sizes : { ...sizes, slidingWindow: shape.slidingWindow };
 }
 
-function estimateMemory({ parameters, shape }: CausalLM): MemoryReport {
-  const weightsBytes = 4 * countParameters(parameters);
+/** @param quantizedBytes what the weights take where they are quantised; else they are float32 */
+function estimateMemory({ parameters, shape }: CausalLM, quantizedBytes?: number): MemoryReport {
+  const floatBytes = 4 * countParameters(parameters);
+  const weightsBytes = quantizedBytes ?? floatBytes;
   const { numLayers, numKeyValueHeads, headSize, contextLength, slidingWindow = contextLength } = shape;
   const kept = Math.min(contextLength, slidingWindow);
   const cacheBytes = 2 * 4 * numLayers * numKeyValueHeads * kept * cachedHeadSize(headSize);
-  return { weightsBytes, cacheBytes, trainingBytes: 4 * weightsBytes };
+  return { weightsBytes, cacheBytes, trainingBytes: 4 * floatBytes };
 }
 
 function inspectTokenizer(directory: string): TokenizerReport | null {

@@ -88,6 +88,15 @@ test("the words of the result", async () => {
   expect(stderr).toContain("1/16  transformer.wte.weight\n");
 });
 
+test("inspect says what the weights take as they are", async () => {
+  const out = join(root, "inspected");
+  await plinth("quantize", model, "--bits", "4", "--out", out);
+  const { stdout } = await plinth("inspect", out, "--json");
+  const { sizeBytes, model: report } = JSON.parse(stdout);
+  expect(report.memory.weightsBytes).toBe(sizeBytes);
+  expect(report.memory.trainingBytes).toBe(16 * report.numParameters);
+});
+
 test.each([
   [
     ["--bits", "8", "--scheme", "int4"],

@@ -38,7 +38,6 @@ export function bnb4Config(kept: readonly string[]): object {
     llm_int8_enable_fp32_cpu_offload: false,
     llm_int8_has_fp16_weight: false,
     llm_int8_skip_modules: [...new Set(["lm_head", ...modules])],
-    llm_int8_threshold: 6,
     load_in_4bit: true,
     load_in_8bit: false,
     quant_method: "bitsandbytes",
