@@ -15,6 +15,9 @@ left out, and `texts` needs a `tokenizer.json` in DIR. The JSON printed on stdou
   logits        one array for each row of tokens, (T, V), little-endian float32 in base64
   greedy        for each row, the argmax continuation by transformers' own `generate` (with `greedyTokens`)
   encodings     `{ids, decoded}` for each text
+
+For an encoder INPUT.json is one padded batch, `{"tokens": [[…], …], "segments": [[…], …], "mask": [[…], …]}`, and in place of
+`logits` there is `outputs`: everything that the class named in `config.json` returns, by name.
 """
 
 import base64
@@ -38,7 +41,10 @@ def main():
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
 
-    model, info = AutoModelForCausalLM.from_pretrained(
+    is_encoder = "mask" in request
+    architecture = json.loads((folder / "config.json").read_text())["architectures"][0]
+    kind = getattr(transformers, architecture) if is_encoder else AutoModelForCausalLM
+    model, info = kind.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True, local_files_only=True)
     model.eval()
     result = dict(
@@ -51,7 +57,8 @@ def main():
         missing=sorted(info["missing_keys"]),
         unexpected=sorted(info["unexpected_keys"]),
         mismatched=sorted(str(item) for item in info["mismatched_keys"]),
-        logits=[logits(model, row) for row in request["tokens"]],
+        **(dict(outputs=encode_batch(model, request)) if is_encoder
+           else dict(logits=[logits(model, row) for row in request["tokens"]])),
     )
     if "greedyTokens" in request:
         result["greedy"] = [greedy(model, row, request["greedyTokens"]) for row in request["tokens"]]
@@ -63,8 +70,18 @@ def main():
 
 @torch.no_grad()
 def logits(model, tokens):
-    values = model(torch.tensor([tokens])).logits[0].contiguous()
-    data = values.numpy().astype("<f4").tobytes()
+    return pack(model(torch.tensor([tokens])).logits[0])
+
+
+@torch.no_grad()
+def encode_batch(model, request):
+    tokens, segments, mask = (torch.tensor(request[key]) for key in ("tokens", "segments", "mask"))
+    output = model(tokens, token_type_ids=segments, attention_mask=mask)
+    return {name: pack(value) for name, value in output.items()}
+
+
+def pack(values):
+    data = values.contiguous().numpy().astype("<f4").tobytes()
     return dict(shape=list(values.shape), float32=base64.b64encode(data).decode())
 
 
