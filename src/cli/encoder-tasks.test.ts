@@ -144,3 +144,15 @@ test("answer: the best stretches of a text", async () => {
   expect((await plinth(...words)).stdout).toMatch(/^\d+\.\d %\t\S/);
   expect(await failure("answer", task("answer"), "--text", "a")).toContain("--question");
 });
+
+test("inspect: an encoder, its heads and its tokenizer", async () => {
+  const [{ model }] = await json("inspect", task("fill"));
+  expect(model.shape).toEqual({
+    ...{ vocabularySize: 57, contextLength: 40, width: 12, numLayers: 1, numHeads: 3, numSegments: 2 },
+  });
+  expect([model.family, model.heads]).toEqual(["bert", ["maskedLogits"]]);
+  expect([model.tokenizer.kind, model.memory.cacheBytes]).toEqual(["WordPiece", 0]);
+  const { stdout } = await plinth("inspect", task("fill"));
+  expect(stdout).toMatch(/on top +maskedLogits\n/);
+  expect(stdout).not.toContain("cache");
+});

@@ -1,3 +1,4 @@
+import type { DecoderShape, EncoderShape } from "../models/contracts.ts";
 import { boolean } from "./flag-specs.ts";
 import { type Inspection, inspectPath, type ModelReport, type TensorReport } from "./inspection.ts";
 import { defineVerb, type Verb } from "./verb.ts";
@@ -43,31 +44,36 @@ export function renderInspection(inspection: Inspection): string {
   return sections.filter(Boolean).join("\n\n");
 }
 
-function modelRows({ family, shape, numParameters, memory, tokenizer, config }: ModelReport): Row[] {
+function modelRows({ family, shape, heads, numParameters, memory, tokenizer, config }: ModelReport): Row[] {
   const rows: Row[] = [
     ["family", family ?? `unknown to Plinth (model_type ${JSON.stringify(config.model_type ?? null)})`],
   ];
-  if (shape) {
-    const { numLayers, width, numHeads, numKeyValueHeads, contextLength, vocabularySize } = shape;
-    const window =
-      shape.slidingWindow === undefined ? "" : `, seen through a window of ${shape.slidingWindow}`;
-    const shared = numKeyValueHeads === numHeads ? "" : ` (${numKeyValueHeads} of keys and values)`;
-    rows.push(
-      ["shape", `${numLayers} layers × ${width}, ${numHeads} heads${shared}`],
-      ["context", `${contextLength} tokens${window}`],
-      ["vocabulary", `${vocabularySize} tokens`],
-    );
-  }
+  if (shape) rows.push(...shapeRows(shape));
+  if (heads) rows.push(["on top", heads.length > 0 ? heads.join(", ") : "nothing"]);
   if (numParameters !== null) rows.push(["parameters", showCount(numParameters)]);
   if (memory) {
     const { weightsBytes, cacheBytes, trainingBytes } = memory;
-    const uses = `${showBytes(weightsBytes)} weights, ${showBytes(cacheBytes)} cache of a full context`;
+    const cache = cacheBytes > 0 ? `, ${showBytes(cacheBytes)} cache of a full context` : "";
+    const uses = `${showBytes(weightsBytes)} weights${cache}`;
     rows.push(["memory", `${uses}; ${showBytes(trainingBytes)} and activations to train`]);
   }
   if (!tokenizer) rows.push(["tokenizer", "none"]);
   else if (tokenizer.kind === "unreadable") rows.push(["tokenizer", tokenizer.problem]);
   else rows.push(["tokenizer", `${tokenizer.kind}, ${tokenizer.vocabularySize} tokens`]);
   return rows;
+}
+
+function shapeRows(shape: DecoderShape | EncoderShape): Row[] {
+  const { numLayers, width, numHeads, contextLength, vocabularySize } = shape;
+  const shared = "numKeyValueHeads" in shape && shape.numKeyValueHeads !== numHeads;
+  const cached = shared ? ` (${shape.numKeyValueHeads} of keys and values)` : "";
+  const hasWindow = "slidingWindow" in shape && shape.slidingWindow !== undefined;
+  const window = hasWindow ? `, seen through a window of ${shape.slidingWindow}` : "";
+  return [
+    ["shape", `${numLayers} layers × ${width}, ${numHeads} heads${cached}`],
+    ["context", `${contextLength} tokens${window}`],
+    ["vocabulary", `${vocabularySize} tokens`],
+  ];
 }
 
 function renderTensors(tensors: readonly TensorReport[]): string {

@@ -8,10 +8,10 @@ import { SafetensorsFile } from "../hub/safetensors.ts";
 import type { TensorEntry } from "../hub/safetensors-header.ts";
 import type { StoredDType } from "../hub/stored-dtype.ts";
 import type { JsonObject, JsonValue } from "../hub/strict-json.ts";
-import type { CausalLM, DecoderShape } from "../models/contracts.ts";
+import type { CausalLM, DecoderShape, Encoder, EncoderShape } from "../models/contracts.ts";
 import { PARAMS } from "../models/mistral/consolidated.ts";
 import { openCheckpoint } from "../models/open-checkpoint.ts";
-import { familyOf } from "../models/registry.ts";
+import { encoderFamilyOf, familyOf, isEncoderType } from "../models/registry.ts";
 import { cachedHeadSize } from "../nn/causal-attention.ts";
 import { countParameters } from "../nn/scope.ts";
 import { CheckpointStore } from "../train/checkpoint.ts";
@@ -48,7 +48,9 @@ export interface Inspection {
 export interface ModelReport {
   /** `null` for an architecture that Plinth does not know. */
   readonly family: string | null;
-  readonly shape: DecoderShape | null;
+  readonly shape: DecoderShape | EncoderShape | null;
+  /** What stands on an encoder's hidden states. */
+  readonly heads?: readonly string[];
   /** Trainable numbers: tied tensors count once, buffers not at all. */
   readonly numParameters: number | null;
   readonly memory: MemoryReport | null;
@@ -156,6 +158,7 @@ function inspectModel(path: string, withStats: boolean): Inspection {
       model: {
         family: model?.family ?? null,
         shape: model ? shapeOf(model) : null,
+        ...(model && isEncoder(model) && { heads: Object.keys(model.heads) }),
         numParameters: model ? countParameters(model.parameters) : null,
         memory: model
           ? estimateMemory(model, config.quantization_config ? summary.sizeBytes : undefined)
@@ -170,11 +173,14 @@ function inspectModel(path: string, withStats: boolean): Inspection {
   }
 }
 
+type AnyModel = CausalLM | Encoder;
+
 /** The model that a configuration describes; `undefined` if Plinth knows no such architecture. */
-function buildModel(config: JsonObject, path: string, names: readonly string[]): CausalLM | undefined {
-  let family: ReturnType<typeof familyOf>;
+function buildModel(config: JsonObject, path: string, names: readonly string[]): AnyModel | undefined {
+  const { model_type: type } = config;
+  let family: ReturnType<typeof familyOf> | ReturnType<typeof encoderFamilyOf>;
   try {
-    family = familyOf(config.model_type, path);
+    family = isEncoderType(type) ? encoderFamilyOf(type, path) : familyOf(type, path);
   } catch (error) {
     if (error instanceof ConfigError) return undefined; // the tensors can be shown all the same
     throw error;
@@ -183,20 +189,29 @@ function buildModel(config: JsonObject, path: string, names: readonly string[]):
 }
 
 /** Only what the contract names: a model may carry more. */
-function shapeOf({ shape }: CausalLM): DecoderShape {
+function shapeOf(model: AnyModel): DecoderShape | EncoderShape {
+  if (isEncoder(model)) return model.shape;
+  const { shape } = model;
   const { vocabularySize, contextLength, width, numLayers, numHeads, numKeyValueHeads, headSize } = shape;
   const sizes = { vocabularySize, contextLength, width, numLayers, numHeads, numKeyValueHeads, headSize };
   return shape.slidingWindow === undefined ? sizes : { ...sizes, slidingWindow: shape.slidingWindow };
 }
 
+function isEncoder(model: AnyModel): model is Encoder {
+  return "heads" in model;
+}
+
 /** @param quantizedBytes what the weights take where they are quantised; else they are float32 */
-function estimateMemory({ parameters, shape }: CausalLM, quantizedBytes?: number): MemoryReport {
-  const floatBytes = 4 * countParameters(parameters);
-  const weightsBytes = quantizedBytes ?? floatBytes;
+function estimateMemory(model: AnyModel, quantizedBytes?: number): MemoryReport {
+  const floatBytes = 4 * countParameters(model.parameters);
+  const cacheBytes = isEncoder(model) ? 0 : estimateCache(model.shape);
+  return { weightsBytes: quantizedBytes ?? floatBytes, cacheBytes, trainingBytes: 4 * floatBytes };
+}
+
+function estimateCache(shape: DecoderShape): number {
   const { numLayers, numKeyValueHeads, headSize, contextLength, slidingWindow = contextLength } = shape;
   const kept = Math.min(contextLength, slidingWindow);
-  const cacheBytes = 2 * 4 * numLayers * numKeyValueHeads * kept * cachedHeadSize(headSize);
-  return { weightsBytes, cacheBytes, trainingBytes: 4 * floatBytes };
+  return 2 * 4 * numLayers * numKeyValueHeads * kept * cachedHeadSize(headSize);
 }
 
 function inspectTokenizer(directory: string): TokenizerReport | null {
