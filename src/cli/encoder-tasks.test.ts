@@ -154,5 +154,5 @@ test("inspect: an encoder, its heads and its tokenizer", async () => {
   expect([model.tokenizer.kind, model.memory.cacheBytes]).toEqual(["WordPiece", 0]);
   const { stdout } = await plinth("inspect", task("fill"));
   expect(stdout).toMatch(/on top +maskedLogits\n/);
-  expect(stdout).not.toContain("cache");
+  expect(stdout).not.toContain("cache of a full context");
 });
