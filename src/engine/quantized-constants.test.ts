@@ -67,6 +67,9 @@ describe.each(FORMATS)("%j", (format) => {
   test("a product with (out, in) weights, and with a bias", async () => {
     const build = (w: Tensor) => input("x", "float32", ["rows", 256]).linear(w, undefined, true);
     expect((await compare(weight, 1, format, { x }, build)).relative).toBeLessThan(product);
+    const batches = (w: Tensor) => input("x", "float32", ["B", "T", 256]).linear(w, undefined, true);
+    const cube = hostTensor("float32", [1, 5, 256], x.data);
+    expect((await compare(weight, 1, format, { x: cube }, batches)).relative).toBeLessThan(product);
     const bias = draw([96], 3);
     const biased = (w: Tensor) =>
       input("x", "float32", ["rows", 256]).linear(w, input("bias", "float32", [96]), true);

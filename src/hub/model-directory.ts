@@ -1,5 +1,5 @@
-import { existsSync, readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { ConfigError, EnvironmentError, FormatError } from "../core/errors.ts";
 import { asideName, replaceDirectoryAtomic, replaceDirectoryLater } from "./atomic-write.ts";
 import { writeSynced } from "./file-writer.ts";
@@ -28,12 +28,19 @@ const KNOWN_FILES: ReadonlySet<string> = new Set([
   "vocab.txt",
   "merges.txt",
   "chat_template.jinja",
+  "encodings.json",
+  "modules.json",
+  "sentence_bert_config.json",
+  "config_sentence_transformers.json",
   "preprocessor_config.json",
   "processor_config.json",
   "README.md",
   "LICENSE",
   ".gitattributes",
 ]);
+
+/** Settings of a stage that sentence-transformers keeps in a folder of its own: `1_Pooling/config.json`. */
+const STAGE = /^[0-9]+_[A-Za-z]+$/;
 
 const SHARD = /^model-[0-9]{5}-of-[0-9]{5}\.safetensors$/;
 
@@ -49,7 +56,7 @@ export interface ModelDirectoryContents {
   /** Written as `generation_config.json`. */
   readonly generationConfig?: object;
   readonly tensors: Iterable<NamedTensor>;
-  /** Further files by name: `tokenizer.json`, `README.md` … */
+  /** Further files by name: `tokenizer.json`, `README.md`, `1_Pooling/config.json` … */
   readonly files: Texts;
 }
 
@@ -75,7 +82,7 @@ export function writeModelDirectory(directory: string, contents: ModelDirectoryC
   withSystemErrors(directory, WRITABLE, () => {
     checkReplaceable(directory, texts);
     replaceDirectoryAtomic(directory, (temporary) => {
-      for (const [name, text] of Object.entries(texts)) writeSynced(join(temporary, name), text);
+      writeTexts(temporary, texts);
       // "pt" is what `transformers` looks for before it loads a safetensors file.
       streamSafetensors(join(temporary, SINGLE_WEIGHTS), contents.tensors, { format: "pt" }, directory);
     });
@@ -97,13 +104,21 @@ export async function writeModelDirectoryLater(
   try {
     checkReplaceable(directory, texts);
     await replaceDirectoryLater(directory, async (temporary) => {
-      for (const [name, text] of Object.entries(texts)) writeSynced(join(temporary, name), text);
+      writeTexts(temporary, texts);
       await writeWeights(temporary);
     });
   } catch (error) {
     withSystemErrors(directory, WRITABLE, () => {
       throw error;
     });
+  }
+}
+
+function writeTexts(directory: string, texts: Texts): void {
+  for (const [name, text] of Object.entries(texts)) {
+    const path = join(directory, name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeSynced(path, text);
   }
 }
 
@@ -135,7 +150,9 @@ export function openModelDirectory(directory: string): ModelDirectory {
 }
 
 function checkFileName(directory: string, name: string): void {
-  const plain = /^[A-Za-z0-9_.][A-Za-z0-9_.-]*$/.test(name) && name !== "." && name !== "..";
+  const [file, folder, ...rest] = name.split("/").reverse() as [string, ...string[]];
+  const isPlaced = folder === undefined || (STAGE.test(folder) && file === CONFIG && rest.length === 0);
+  const plain = isPlaced && /^[A-Za-z0-9_.][A-Za-z0-9_.-]*$/.test(file) && file !== "." && file !== "..";
   if (plain && ![CONFIG, GENERATION_CONFIG, SINGLE_WEIGHTS, SHARD_INDEX].includes(name)) return;
   throw new ConfigError({
     where: `${directory}, files`,
@@ -148,7 +165,7 @@ function checkReplaceable(directory: string, texts: Texts): void {
   if (!existsSync(directory)) return;
   for (const entry of readdirSync(directory, { withFileTypes: true })) {
     const known = KNOWN_FILES.has(entry.name) || SHARD.test(entry.name) || Object.hasOwn(texts, entry.name);
-    if (known && !entry.isDirectory()) continue;
+    if (entry.isDirectory() ? isStage(join(directory, entry.name), entry.name) : known) continue;
     throw new EnvironmentError({
       where: directory,
       expected: "a new directory, or one with nothing but a model in it",
@@ -156,6 +173,10 @@ function checkReplaceable(directory: string, texts: Texts): void {
       fix: "Choose another directory, or move that away.",
     });
   }
+}
+
+function isStage(path: string, name: string): boolean {
+  return STAGE.test(name) && readdirSync(path).every((file) => file === CONFIG);
 }
 
 function checkIsDirectory(directory: string): void {

@@ -193,13 +193,21 @@ describe("quantised, saved and loaded", () => {
   test("what else is in the directory comes along; twice gives the same bytes", async () => {
     const { source, target } = saveGpt2();
     writeFileSync(join(source, "merges.txt"), "a b\n");
+    writeFileSync(join(source, "pytorch_model.bin"), "not this");
+    mkdirSync(join(source, "1_Pooling"));
+    writeFileSync(join(source, "1_Pooling", "config.json"), "{}");
     await quantizeModel(source, target, { scheme: "int4" });
     const first = readFileSync(join(target, "model.safetensors"));
     await quantizeModel(source, target, { scheme: "int4" });
     expect(readFileSync(join(target, "model.safetensors")).equals(first)).toBe(true);
-    expect(readdirSync(target).sort()).toEqual(
-      ["README.md", "config.json", "generation_config.json", "merges.txt", "model.safetensors"].sort(),
-    );
+    expect(readdirSync(target).sort()).toEqual([
+      "1_Pooling",
+      "README.md",
+      "config.json",
+      "generation_config.json",
+      "merges.txt",
+      "model.safetensors",
+    ]);
     expect(readFileSync(join(target, "README.md"), "utf8")).toBe(
       "# Mine\n\n## Quantisation\n\nQuantised by Plinth: 5 matrices in int4, 1 matrices in int8, in blocks of 32; 0 matrices as they were.\n",
     );

@@ -1,4 +1,3 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { numElements } from "../core/dtype.ts";
@@ -6,14 +5,7 @@ import { ConfigError, FormatError } from "../core/errors.ts";
 import { type BlockFormat, quantize } from "../core/quantize.ts";
 import { type QuantizationScheme, SCHEME_BITS } from "../core/weights.ts";
 import { type ModelDirectory, writeModelDirectoryLater } from "../hub/model-directory.ts";
-import {
-  BLOCK_SIZES,
-  planParts,
-  type QuantizationPlan,
-  quantizationConfig,
-  writeParts,
-} from "../hub/quantized-weights.ts";
-import { readJsonObject } from "../hub/read-json-file.ts";
+import { BLOCK_SIZES, planParts, type QuantizationPlan, writeParts } from "../hub/quantized-weights.ts";
 import { ShardedWriter } from "../hub/sharded-writer.ts";
 import type { Parameter } from "../nn/scope.ts";
 import { reachableNodes } from "../tensor/graph.ts";
@@ -21,24 +13,11 @@ import { input, type Tensor } from "../tensor/tensor.ts";
 import type { CausalLM, Encoder } from "./contracts.ts";
 import { matchTensors } from "./match-tensors.ts";
 import { openCheckpoint } from "./open-checkpoint.ts";
+import { companions } from "./quantized-companions.ts";
 import { encoderFamilyOf, type Family, familyOf, isEncoderType } from "./registry.ts";
 
 /** Matrices with fewer numbers stay as they are: there is nothing to save, and classifiers would suffer most. */
 const MIN_NUMBERS = 4096;
-
-/** Files beside the weights that a quantised model keeps. */
-const COMPANIONS = [
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "tokenizer.model",
-  "special_tokens_map.json",
-  "added_tokens.json",
-  "vocab.json",
-  "vocab.txt",
-  "merges.txt",
-  "chat_template.jinja",
-  "LICENSE",
-];
 
 /** How a model is quantised. */
 export interface QuantizeOptions {
@@ -210,38 +189,6 @@ function planOf(steps: readonly Step[], options: QuantizeOptions): QuantizationP
     schemes: new Map(steps.flatMap(({ name, format }) => (format ? [[name, format.scheme] as const] : []))),
     kept: kept.map(({ name }) => name),
   };
-}
-
-function companions({ path, config }: ModelDirectory, plan: QuantizationPlan) {
-  const present = COMPANIONS.filter((name) =>
-    statSync(join(path, name), { throwIfNoEntry: false })?.isFile(),
-  );
-  const files = Object.fromEntries(
-    present.map((name) => [name, new Uint8Array(readFileSync(join(path, name)))]),
-  );
-  const generation = join(path, "generation_config.json");
-  return {
-    ...(existsSync(generation) && { generationConfig: readJsonObject(generation) }),
-    config: { ...config, quantization_config: quantizationConfig(plan) },
-    files: { ...files, "README.md": card(path, plan) },
-  };
-}
-
-function card(path: string, { blockSize, schemes, kept }: QuantizationPlan): string {
-  const counts = Object.keys(SCHEME_BITS).flatMap((scheme) => {
-    const count = [...schemes.values()].filter((of) => of === scheme).length;
-    return count > 0 ? [`${count} matrices in ${scheme}`] : [];
-  });
-  const note = [
-    "## Quantisation",
-    "",
-    `Quantised by Plinth: ${counts.join(", ")}, in blocks of ${blockSize}; ${kept.length} matrices as they were.`,
-    "",
-  ].join("\n");
-  const original = join(path, "README.md");
-  return existsSync(original)
-    ? `${readFileSync(original, "utf8").trimEnd()}\n\n${note}`
-    : `# Model\n\n${note}`;
 }
 
 function blockFormat({ scheme, blockSize, zeroPoints = false }: QuantizeOptions): Required<BlockFormat> {
