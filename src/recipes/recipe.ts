@@ -7,8 +7,9 @@ import { type ModelRecipe, readModelRecipe, TRAINED_FAMILIES } from "./model-rec
 
 /** How text becomes tokens. */
 export interface TokenizerRecipe {
-  readonly kind: "bpe" | "char";
-  /** Tokens to learn, for `bpe`; characters are as many as the text has. */
+  /** Byte-level BPE for decoders, WordPiece for encoders, characters for either. */
+  readonly kind: "bpe" | "wordpiece" | "char";
+  /** Tokens to learn, for `bpe` and `wordpiece`; characters are as many as the text has. */
   readonly vocabularySize: number;
 }
 
@@ -76,7 +77,7 @@ const SECTIONS = ["tokenizer", "corpus", "model", "masking", "train"] as const s
 
 function readTokenizer(input: Partial<TokenizerRecipe>, { family }: ModelRecipe): TokenizerRecipe {
   const isEncoder = family === "bert";
-  const kinds = isEncoder ? (["char"] as const) : (["bpe", "char"] as const);
+  const kinds = isEncoder ? (["wordpiece", "char"] as const) : (["bpe", "char"] as const);
   return readFields<TokenizerRecipe>(
     "tokenizer",
     { kind: oneOf(kinds, kinds[0]), vocabularySize: integer(257, 2 ** 20, 4096) },

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { trainCharTokenizer } from "../codecs/char-tokenizer.ts";
 import { parseTokenizer, type Tokenizer } from "../codecs/tokenizer.ts";
 import { trainByteBpe } from "../codecs/train-byte-bpe.ts";
+import { trainWordPiece } from "../codecs/train-word-piece.ts";
 import { DataError } from "../core/errors.ts";
 import { sampleTraining } from "../data/sample.ts";
 import { type SplitOptions, SplitReader } from "../data/split-reader.ts";
@@ -33,6 +34,7 @@ export function trainTokenizer({ tokenizer, masking }: Recipe, split: SplitOptio
   const { kind, vocabularySize } = tokenizer;
   const sample = () => expectText(sampleTraining(split, SAMPLE_BYTES), split);
   if (kind === "bpe") return trainByteBpe(sample(), { vocabularySize });
+  if (kind === "wordpiece") return trainWordPiece(sample(), { vocabularySize });
   // An alphabet has to cover the held-out text too: it knows which characters exist, and nothing about them.
   return trainCharTokenizer(expectText(allTexts(split), split), { for: masking ? "encoder" : "decoder" });
 }

@@ -50,6 +50,9 @@ const shakespeareLong: RecipeInput = {
   },
 };
 
+/** Post-norm layers take longer to settle than pre-norm ones, and smaller steps at the end. */
+const bertTrain = { beta2: 0.98, weightDecay: 0.01, schedule: "linear" } as const;
+
 /**
  * Characters of one text, hidden and filled in. Post-norm layers stay at guessing the most common token where the rate is
  * twice as high; sequences are short, as what fills a gap is near it.
@@ -114,6 +117,23 @@ export const RECIPES: Readonly<Record<string, NamedRecipe>> = {
   "gpt2-char-long": {
     summary: "the same to below the best n-gram; about 20 minutes",
     recipe: { ...shakespeareLong, model: { family: "gpt2", width: 256, numLayers: 6, numHeads: 8 } },
+  },
+  bert: {
+    summary: "BERT, 6 layers × 384, WordPiece, whole words hidden, next sentence; about an hour",
+    recipe: {
+      tokenizer: { kind: "wordpiece", vocabularySize: 8192 },
+      model: { family: "bert", width: 384, numLayers: 6, numHeads: 6 },
+      masking: { wholeWords: true, nextSentence: true },
+      train: { ...bertTrain, steps: 6000, batchSize: 16, contextLength: 128, learningRate: 4e-4 },
+    },
+  },
+  "bert-tiny": {
+    summary: "BERT, 4 layers × 128, WordPiece; a few minutes",
+    recipe: {
+      tokenizer: { kind: "wordpiece", vocabularySize: 4096 },
+      model: { family: "bert", width: 128, numLayers: 4, numHeads: 4 },
+      train: { ...bertTrain, steps: 4000, batchSize: 16, contextLength: 64, learningRate: 1e-3 },
+    },
   },
   "bert-char": {
     summary: "BERT, characters of one text hidden and filled in, last tenth held out; about 8 minutes",
