@@ -149,6 +149,36 @@ describe("plinth pretrain refuses bad input with one line, and leaves nothing be
       [...char, "text.txt", "--resume", "--set", ...TINY],
       "out: expected a checkpoint to resume from, got none. Start without --resume.",
     ],
+    [
+      "a prompt for an encoder",
+      ["bert-char", "--out", "out", "--data", "text.txt", "--prompt", "the "],
+      'prompt: expected a decoder, which continues text, got the encoder family "bert". Leave the prompt out',
+    ],
+    [
+      "masking for a decoder",
+      [...char, "text.txt", "--set", "masking.fraction=0.2"],
+      'masking: expected an encoder, which fills in hidden tokens, got the decoder family "mistral".',
+    ],
+    [
+      "everything masked",
+      ["bert-char", "--out", "out", "--data", "text.txt", "--set", "masking.fraction=1"],
+      "masking.fraction: expected a number in [0.01, 0.9], got 1.",
+    ],
+    [
+      "byte-level BPE for an encoder",
+      ["bert-char", "--out", "out", "--data", "text.txt", "--set", "tokenizer.kind=bpe"],
+      'tokenizer.kind: expected one of wordpiece, char, got "bpe".',
+    ],
+    [
+      "a key of another family, under the default recipe",
+      ["--out", "out", "--data", "text.txt", "--set", "model.layerNormEpsilon=0.1"],
+      'layerNormEpsilon: expected a known configuration key, got "layerNormEpsilon". Did you mean "rmsNormEpsilon"?',
+    ],
+    [
+      "nothing to resume, and no recipe to say what",
+      ["--out", "out", "--data", "text.txt", "--resume"],
+      "out: expected a run to resume, got no recipe.json. Start without --resume, or name the recipe.",
+    ],
     ["threads 0", [...char, "text.txt", "--threads", "0"], '--threads: expected an integer ≥ 1, got "0".'],
   ])("%s", async (_, words, message) => {
     const { code, stdout, stderr } = await runCli(...words);
@@ -255,6 +285,52 @@ describe("plinth pretrain and a directory with a run in it", () => {
     const after = await runCli(...words, "--resume", "--set", ...TINY);
     expect(after.code).toBe(0);
     expect(checkpointDigests(join(root, "done"))).toEqual(before);
+  });
+
+  test("an encoder: run, resumed under no name, its model fills gaps, and what it says is in its own unit", async () => {
+    const bert = ["--data", "text.txt", "--out", "bert"];
+    const settings = ["--set", ...TINY.filter((setting) => !setting.includes("steps")), "train.steps=12"];
+    const first = await runCli("bert-char", ...bert, "--json", ...settings);
+    expect(first.code).toBe(0);
+    const summary = JSON.parse(first.stdout);
+    expect(Object.keys(summary.best)).toEqual(["step", "lossNats", "maskedAccuracy", "standardError"]);
+    expect(summary.baselines.map(({ label }: { label: string }) => label)).toEqual([
+      "counts of 3 + 3 neighbours",
+      "most common token",
+    ]);
+    expect(summary.controls[0].label).toBe("this model, on text in random order");
+    const card = readFileSync(join(root, "bert/model/README.md"), "utf8");
+    expect(card).toContain("pipeline_tag: fill-mask");
+    expect(card).toContain("% of masked tokens right |");
+    expect(readFileSync(join(root, "bert/report.html"), "utf8")).toContain("Masked tokens filled in right");
+    expect(first.stderr).toMatch(
+      /validation at step 12 {2}\d\.\d{4} nats {2}\d+\.\d\d % of masked tokens right/,
+    );
+    const before = checkpointDigests(join(root, "bert"));
+    const again = await runCli(...bert, "--resume", "--json");
+    expect(JSON.parse(again.stdout).best).toEqual(summary.best);
+    expect(checkpointDigests(join(root, "bert"))).toEqual(before);
+    const other = await runCli("shakespeare-char", ...bert, "--resume");
+    expect(other.stderr).toContain("model.family: expected bert, as when the run began, got mistral.");
+  });
+
+  test("a run of version 0.1, which says no family, goes on as the GPT-2 it is", async () => {
+    const old = ["--data", "text.txt", "--out", "old"];
+    expect((await runCli("gpt2-char", ...old, "--set", ...TINY)).code).toBe(0);
+    const path = join(root, "old/recipe.json");
+    const { model, ...sections } = JSON.parse(readFileSync(path, "utf8"));
+    const { family, ...sizes } = model;
+    expect(family).toBe("gpt2");
+    writeFileSync(path, JSON.stringify({ ...sections, model: sizes }));
+    const before = checkpointDigests(join(root, "old"));
+    for (const words of [[], ["gpt2-char"]]) {
+      const settings = words.length > 0 ? ["--set", ...TINY] : [];
+      const { code } = await runCli(...words, ...old, "--resume", ...settings);
+      expect(code).toBe(0);
+      expect(checkpointDigests(join(root, "old"))).toEqual(before);
+    }
+    const { stderr } = await runCli("shakespeare-char", ...old, "--resume", "--set", ...TINY);
+    expect(stderr).toContain("model.family: expected gpt2, as when the run began, got mistral.");
   });
 
   test("two runs into one directory: the second is refused, the first goes on", async () => {

@@ -27,18 +27,10 @@ export function buildEncoder({ model, masking, train }: Recipe, vocabularySize: 
 /**
  * An encoder, which is trained to fill in hidden tokens.
  *
- * @throws {ConfigError} if the tokenizer lacks the special tokens for it, or there is a prompt to continue.
+ * @throws {ConfigError} if the tokenizer lacks the special tokens for it.
  */
 export function encoderTrainee(options: TraineeOptions): Trainee {
-  const { engine, recipe, tokenizer, train, heldOut, prompt } = options;
-  if (prompt !== "") {
-    throw new ConfigError({
-      where: "prompt",
-      expected: "a decoder, which continues text",
-      got: `the encoder family "${recipe.model.family}"`,
-      fix: "Leave the prompt out: samples show held-out text with hidden tokens filled in.",
-    });
-  }
+  const { engine, recipe, tokenizer, train, heldOut } = options;
   const model = buildEncoder(recipe, tokenizer.vocabularySize);
   const masking = maskedOptions(tokenizer, recipe.masking!);
   const { batchSize, contextLength } = recipe.train;

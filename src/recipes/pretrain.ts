@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Tokenizer } from "../codecs/tokenizer.ts";
+import { ConfigError } from "../core/errors.ts";
 import { type Corpus, openCorpus } from "../data/corpus.ts";
 import { prepareCorpus } from "../data/prepare.ts";
 import type { SourceSpec } from "../data/sources.ts";
@@ -62,6 +63,7 @@ export interface PretrainResult extends TrainResult {
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
   const { directory, recipe, resume } = options;
+  checkPromptHasUse(options);
   checkRunDirectory(directory, recipe, resume);
   const isNew = !existsSync(directory);
   const lock = acquireRunLock(directory);
@@ -76,6 +78,17 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     lock.release();
     if (isNew && readdirSync(directory).length === 0) rmdirSync(directory);
   }
+}
+
+/** @throws {ConfigError} if there is a prompt, and a model that continues none. */
+function checkPromptHasUse({ recipe, samplePrompt = "" }: PretrainOptions): void {
+  if (samplePrompt === "" || !recipe.masking) return;
+  throw new ConfigError({
+    where: "prompt",
+    expected: "a decoder, which continues text",
+    got: `the encoder family "${recipe.model.family}"`,
+    fix: "Leave the prompt out: samples show held-out text with hidden tokens filled in.",
+  });
 }
 
 /** Tokenizer and shards: made when the run begins, found again when it goes on. */

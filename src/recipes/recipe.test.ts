@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -197,6 +198,14 @@ describe("run directory", () => {
     expect(() => checkRunDirectory(directory, recipe, false)).toThrow(
       "got a model. Choose another directory.",
     );
+  });
+
+  test("a GPT-2 has the hash it had before there were families, so that its runs go on", () => {
+    const gpt2 = readRecipe({ model: { family: "gpt2" } });
+    const { "model.family": _, ...settings } = flattenRecipe(gpt2);
+    const sorted = Object.entries(settings).sort(([a], [b]) => (a < b ? -1 : 1));
+    expect(hashRecipe(gpt2)).toBe(createHash("sha256").update(JSON.stringify(sorted)).digest("hex"));
+    expect(hashRecipe(readRecipe({}))).not.toBe(hashRecipe(gpt2));
   });
 
   test("the hash depends on every setting, and not on their order", () => {

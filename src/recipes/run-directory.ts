@@ -24,11 +24,19 @@ export const MODEL_DIRECTORY = "model";
 /**
  * The recipe of a run that is to go on.
  *
- * @throws {EnvironmentError} if there is none.
- * @throws {ConfigError} if it is not a recipe.
+ * @throws {ConfigError} if there is none, or it is not a recipe.
  */
 export function readRunRecipe(directory: string): Recipe {
-  const { model, ...sections } = readJsonObject(join(directory, RECIPE_FILE)) as RecipeInput;
+  const path = join(directory, RECIPE_FILE);
+  if (!existsSync(path)) {
+    throw new ConfigError({
+      where: directory,
+      expected: "a run to resume",
+      got: `no ${RECIPE_FILE}`,
+      fix: "Start without --resume, or name the recipe.",
+    });
+  }
+  const { model, ...sections } = readJsonObject(path) as RecipeInput;
   return readRecipe({ ...sections, model: { family: "gpt2", ...model } as Partial<ModelRecipe> });
 }
 

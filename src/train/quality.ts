@@ -34,10 +34,11 @@ export function figureOf(quality: Quality, digits: number): Figure {
   return { value: `${percent} %`, unit: "of masked tokens right" };
 }
 
-/** `2.250 bits/byte` or `61.3 % of masked tokens right`. */
+/** `2.250 bits/byte` or `61.3 % of masked tokens right`, and how many of the pairs where there are any. */
 export function showQuality(quality: Quality, digits: number): string {
   const { value, unit } = figureOf(quality, digits);
-  return `${value} ${unit}`;
+  const pairs = isTextQuality(quality) ? undefined : quality.nextSentenceAccuracy;
+  return `${value} ${unit}${pairs === undefined ? "" : `, ${(pairs * 100).toFixed(1)} % of pairs`}`;
 }
 
 /** Which of the two kinds of quality it is. */

@@ -44,6 +44,11 @@ function validation(number: number, lossNats: number): TrainEvent {
   };
 }
 
+const masked = (number: number, accuracy: number): TrainEvent => ({
+  ...{ type: "validation", step: number, lossNats: 3 - accuracy, numTokens: 1000, best: true },
+  ...{ maskedAccuracy: accuracy, standardError: 0.01, nextSentenceAccuracy: 0.75 },
+});
+
 const losses = [4.25, 3.125, 2.5, 2.0625];
 const run: RunReport = {
   title: "A run",
@@ -201,5 +206,32 @@ describe("renderReport", () => {
     expect(many).toContain("14 more from other steps");
     const one = renderReport({ ...run, events: timed(samples.slice(0, 1)) });
     expect(one).not.toContain("more from other steps");
+  });
+});
+
+describe("a run that fills in masked tokens", () => {
+  const baselines = [
+    { label: "counts", maskedAccuracy: 0.5, standardError: 0.01 },
+    { label: "most common", maskedAccuracy: 0.15, standardError: 0.01 },
+  ];
+  const events = timed([start, step(1, 4), step(2, 3), masked(1, 0.25), masked(2, 0.625)]);
+  const html = renderReport({ ...run, events, baselines });
+
+  it("shows the share that is right, against the strongest baseline, and no bits", () => {
+    expect(html).toContain("62.5 %");
+    expect(html).toContain("of masked tokens right");
+    expect(html).toContain("counts: 50.0 % of masked tokens right");
+    expect(html).toContain("62.50 % of masked tokens right, 75.0 % of pairs");
+    expect(html).not.toContain("bits/byte");
+    expect(html).not.toContain("bits per byte");
+  });
+
+  it("draws the share over the steps", () => {
+    const chart = readChart(html, "Masked tokens filled in right");
+    expect(chart.get("validation")!.data).toEqual([
+      [1, 25],
+      [2, 62.5],
+    ]);
+    expect(renderReport(run)).not.toContain("Masked tokens filled in right");
   });
 });

@@ -92,6 +92,19 @@ describe("renderFrame", () => {
     expect(shown(7)).toEqual([false, false, true]);
   });
 
+  it("shows masked tokens in their own unit, also when the best was earlier", () => {
+    const masked = (step: number, maskedAccuracy: number, best: boolean): TrainEvent => ({
+      ...{ type: "validation", step, lossNats: 1.6, numTokens: 900, best },
+      ...{ maskedAccuracy, standardError: 0.01 },
+    });
+    const first = play(100, [masked(100, 0.6125, true)]);
+    expect(renderFrame(first, 100, 24).join("\n")).toContain(
+      "validation 1.6000 nats  61.25 % of masked tokens right  ★ best",
+    );
+    const later = play(100, [masked(100, 0.6125, true), masked(150, 0.5, false)]);
+    expect(renderFrame(later, 100, 24).join("\n")).toContain("50.00 % of masked tokens right  ★ 61.25 %");
+  });
+
   it("names the best validation when the last one was worse", () => {
     const worse: TrainEvent = { ...validation, step: 150, lossNats: 1.7, bitsPerByte: 2.4526, best: false };
     const frame = renderFrame(play(100, [validation, worse]), 100, 30).join("\n");
