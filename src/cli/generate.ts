@@ -8,11 +8,9 @@ import { choice, integer, integers, list, number, text } from "./flag-specs.ts";
 import type { FlagValues } from "./flags.ts";
 import { loadModelArgument, MODEL_ARGUMENT } from "./model-argument.ts";
 import type { Output } from "./output.ts";
+import { CONSTRAINT_FLAGS, readConstraint, readSampling, SAMPLING_FLAGS } from "./sampling-flags.ts";
 import { readTexts } from "./text-input.ts";
 import { defineVerb, type Verb } from "./verb.ts";
-
-/** Below 1 because small models wander off otherwise. */
-const DEFAULT_TEMPERATURE = 0.8;
 
 const FLAGS = {
   prompt: text({ describe: "the text to continue; an empty one starts a new document" }),
@@ -26,31 +24,9 @@ const FLAGS = {
     min: 1,
   }),
   samples: integer({ describe: "texts for each prompt", min: 1, max: 1024, fallback: 1 }),
-  temperature: number({
-    describe: "below 1 safer, above 1 bolder; 0 always takes the likeliest token",
-    min: 0,
-    fallback: DEFAULT_TEMPERATURE,
-  }),
-  topK: integer({ describe: "draw among that many likeliest tokens; 0: among all", min: 0, fallback: 0 }),
-  topP: number({
-    describe: "draw among the likeliest tokens that together have this probability",
-    min: 0,
-    max: 1,
-    fallback: 1,
-  }),
-  minP: number({
-    describe: "leave out tokens less likely than this fraction of the likeliest",
-    min: 0,
-    max: 1,
-    fallback: 0,
-  }),
-  repetitionPenalty: number({
-    describe: "above 1 makes tokens that are there already less likely",
-    min: 0,
-    fallback: 1,
-  }),
+  ...SAMPLING_FLAGS,
+  ...CONSTRAINT_FLAGS,
   stop: list({ describe: "texts to stop at; they are not printed" }),
-  seed: integer({ describe: "of the random numbers; the same seed writes the same text", fallback: 0 }),
   beams: integer({
     describe: "look for the likeliest text with that many beams, in place of drawing",
     min: 1,
@@ -117,12 +93,19 @@ function readPrompts({ prompt, tokens, file }: Flags): readonly Prompt[] {
 }
 
 function readRequest(flags: Flags, model: LanguageModel): Request {
-  const { maxTokens, stop, temperature, topK, topP, minP, repetitionPenalty, seed } = flags;
+  const { maxTokens, stop } = flags;
+  const { tokenizer, model: network } = model.loaded;
+  const constraint = readConstraint(flags, tokenizer);
+  if (constraint && stop.length > 0) {
+    const failure = { where: "--stop", expected: "no text to stop at where the form of the text is given" };
+    throw new ConfigError({ ...failure, got: JSON.stringify(stop[0]) });
+  }
   return {
-    tokenizer: model.loaded.tokenizer,
+    tokenizer,
     maxTokens,
     stop,
-    sampling: { temperature, topK, topP, minP, repetitionPenalty, seed },
+    sampling: readSampling(flags, tokenizer, network.shape.vocabularySize),
+    constraint,
     stopTokens: model.defaults.stopTokens,
   };
 }
