@@ -58,6 +58,13 @@ export {
   type BeamSearchOptions,
   beamSearch,
 } from "./generate/beam-search.ts";
+export { type ConstraintSpec, compileConstraint } from "./generate/constraint/compile-constraint.ts";
+export {
+  type ConstraintState,
+  type TokenConstraint,
+  tokenMask,
+} from "./generate/constraint/token-constraint.ts";
+export { TokenVocabulary } from "./generate/constraint/token-vocabulary.ts";
 export { Decoder, type DecoderOptions } from "./generate/decoder.ts";
 export {
   type GenerateBatchOptions,
@@ -67,7 +74,14 @@ export {
   generateBatch,
   stream,
 } from "./generate/generate.ts";
-export { type SamplingOptions, samplingOptions } from "./generate/sampling.ts";
+export {
+  JsonValidator,
+  type ValidateOptions,
+  type ValidationError,
+  validateJson,
+} from "./generate/json-schema/validate.ts";
+export { topLogProbabilities } from "./generate/sampling.ts";
+export { type SamplingOptions, samplingOptions } from "./generate/sampling-options.ts";
 export type { FinishReason, GenerateEvent, GenerateResult } from "./generate/sequence.ts";
 export { type BertConfig, type BertHeads, bertConfig } from "./models/bert/config.ts";
 export { Bert } from "./models/bert/model.ts";

@@ -95,17 +95,12 @@ function readPrompts({ prompt, tokens, file }: Flags): readonly Prompt[] {
 function readRequest(flags: Flags, model: LanguageModel): Request {
   const { maxTokens, stop } = flags;
   const { tokenizer, model: network } = model.loaded;
-  const constraint = readConstraint(flags, tokenizer);
-  if (constraint && stop.length > 0) {
-    const failure = { where: "--stop", expected: "no text to stop at where the form of the text is given" };
-    throw new ConfigError({ ...failure, got: JSON.stringify(stop[0]) });
-  }
   return {
     tokenizer,
     maxTokens,
     stop,
     sampling: readSampling(flags, tokenizer, network.shape.vocabularySize),
-    constraint,
+    constraint: readConstraint(flags, tokenizer),
     stopTokens: model.defaults.stopTokens,
   };
 }

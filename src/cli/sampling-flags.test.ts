@@ -144,7 +144,11 @@ test.each<[string, () => string[], string]>([
     () => [model, "--schema", "nope.json"],
     "--schema: expected a readable file with a JSON Schema",
   ],
-  ["stop strings", () => [model, "--json-output", "--stop", "x"], "--stop: expected no text to stop at"],
+  [
+    "stop strings",
+    () => [model, "--json-output", "--stop", "x"],
+    "stop: expected no text to stop at where a constraint says what the text is",
+  ],
   [
     "a pattern that is none",
     () => [model, "--regex", "("],

@@ -14,7 +14,8 @@ import { loadModel } from "../models/load-model.ts";
 import { input } from "../tensor/tensor.ts";
 import { Decoder } from "./decoder.ts";
 import { type GenerateOptions, generate, generateBatch, stream } from "./generate.ts";
-import { type SamplingOptions, sampleToken, samplingOptions } from "./sampling.ts";
+import { sampleToken } from "./sampling.ts";
+import { type SamplingOptions, samplingOptions } from "./sampling-options.ts";
 import type { GenerateEvent } from "./sequence.ts";
 
 const FIXTURES = new URL("../../test/fixtures/gpt2/", import.meta.url).pathname;

@@ -2,7 +2,7 @@ import type { Tokenizer } from "../codecs/tokenizer.ts";
 import { ConfigError, DataError } from "../core/errors.ts";
 import { integer, readFields } from "../core/fields.ts";
 import type { TokenConstraint } from "./constraint/token-constraint.ts";
-import { type SamplingOptions, samplingOptions } from "./sampling.ts";
+import { type SamplingOptions, samplingOptions } from "./sampling-options.ts";
 
 /** Tokens generated when `maxTokens` is not given and there is room for so many. */
 export const DEFAULT_MAX_TOKENS = 256;
@@ -56,7 +56,7 @@ export function planGeneration(request: GenerationRequest): GenerationPlan {
     prompt,
     sampling: samplingOptions(request.sampling),
     maxTokens: fitLength(prompt.length, request.maxTokens === undefined, maxTokens, capacity),
-    stop: checkStops(stop, tokenizer),
+    stop: checkStops(stop, tokenizer, request.constraint),
     stopTokens: new Set([...stopTokens, ...endTokens(tokenizer)]),
     constraint: request.constraint,
   };
@@ -123,8 +123,17 @@ function endTokens(tokenizer: Tokenizer | undefined): number[] {
   }
 }
 
-function checkStops(stop: readonly string[], tokenizer: Tokenizer | undefined): readonly string[] {
+function checkStops(
+  stop: readonly string[],
+  tokenizer: Tokenizer | undefined,
+  constraint: TokenConstraint | undefined,
+): readonly string[] {
   if (stop.includes("")) throw new ConfigError({ where: "stop", expected: "texts to stop at", got: '""' });
+  if (stop.length > 0 && constraint) {
+    // Cut there, the text would no longer be what the constraint promises.
+    const expected = "no text to stop at where a constraint says what the text is";
+    throw new ConfigError({ where: "stop", expected, got: JSON.stringify(stop[0]) });
+  }
   if (stop.length === 0 || tokenizer) return stop;
   throw new ConfigError({
     where: "stop",

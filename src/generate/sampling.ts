@@ -3,8 +3,6 @@ import type { Random } from "../core/random.ts";
 import type { SamplingOptions } from "./sampling-options.ts";
 import { processScores, type SequenceContext } from "./score-processing.ts";
 
-export { type SamplingOptions, samplingOptions } from "./sampling-options.ts";
-
 /** A token and the natural logarithm of its probability. */
 export interface TokenLogProbability {
   readonly token: number;

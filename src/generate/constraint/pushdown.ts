@@ -43,6 +43,7 @@ const MAX_STACKS = 50_000;
 export class Pushdown {
   readonly #grammar: BoundGrammar;
   readonly #known = new Map<string, Stack>();
+  readonly #united = new Map<string, Stack>();
   #numStacks = 0;
 
   constructor(grammar: BoundGrammar) {
@@ -130,19 +131,34 @@ export class Pushdown {
   }
 
   #unite(a: Stack, b: Stack): Stack {
-    return a === b ? a : this.#stack([...a.frames, ...b.frames], a.isEnd || b.isEnd);
+    if (a === b) return a;
+    const key = a.id < b.id ? `${a.id},${b.id}` : `${b.id},${a.id}`;
+    const known = this.#united.get(key);
+    if (known) return known;
+    const united = this.#stack([...a.frames, ...b.frames], a.isEnd || b.isEnd);
+    this.#united.set(key, united);
+    return united;
   }
 
-  #stack(frames: readonly Frame[], isEnd: boolean): Stack {
-    const byKey = new Map(frames.map((frame) => [`${frame.node.id}.${frame.next.id}`, frame]));
-    const keys = [...byKey.keys()].sort();
-    const key = `${isEnd ? "end " : ""}${keys.join(" ")}`;
+  /** Frames of one part of the grammar become one, with all that may follow it: else they would double with each level. */
+  #stack(given: readonly Frame[], isEnd: boolean): Stack {
+    const byNode = new Map<GrammarNode, Stack>();
+    for (const { node, next } of given) {
+      const other = byNode.get(node);
+      byNode.set(node, other ? this.#unite(other, next) : next);
+    }
+    const frames = Array.from(byNode, ([node, next]) => ({ node, next })).sort(
+      (a, b) => a.node.id - b.node.id,
+    );
+    const key = `${isEnd ? "end " : ""}${frames.map(({ node, next }) => `${node.id}.${next.id}`).join(" ")}`;
     const known = this.#known.get(key);
     if (known) return known;
-    if (this.#known.size >= MAX_STACKS) this.#known.clear();
-    const costs = frames.map(({ node, next }) => node.cost + next.cost);
-    const cost = isEnd ? 0 : Math.min(...costs);
-    const stack: Stack = { id: this.#numStacks++, frames: keys.map((item) => byKey.get(item)!), isEnd, cost };
+    if (this.#known.size >= MAX_STACKS) {
+      this.#known.clear();
+      this.#united.clear();
+    }
+    const cost = isEnd ? 0 : Math.min(...frames.map(({ node, next }) => node.cost + next.cost));
+    const stack: Stack = { id: this.#numStacks++, frames, isEnd, cost };
     this.#known.set(key, stack);
     return stack;
   }

@@ -10,6 +10,8 @@ export interface ConstraintState {
   readonly canEnd: boolean;
   /** The text is complete, and nothing but an end may follow: no token needs to be drawn any more. */
   readonly mustEnd: boolean;
+  /** So many more tokens are enough to complete the text; often fewer are. */
+  readonly cost: number;
   /**
    * The tokens that may come next, other than ends: bit `t & 31` of word `t >> 5` for token t. Each leaves a text that can be
    * completed. None only where `mustEnd`. The array is shared: do not change it.
