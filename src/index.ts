@@ -96,6 +96,7 @@ export type {
   SequenceClassifier,
   TokenClassifier,
 } from "./models/contracts.ts";
+export { describeModel, type ModelDescription, type TensorFootprint } from "./models/describe-model.ts";
 export { type Gpt2Config, gpt2Config } from "./models/gpt2/config.ts";
 export { Gpt2 } from "./models/gpt2/model.ts";
 export { type LoadedEncoder, type LoadedModel, loadEncoder, loadModel } from "./models/load-model.ts";
@@ -156,6 +157,9 @@ export {
   type TextGenerationOptions,
   type TextPrompt,
 } from "./pipelines/text-generation.ts";
+export { availableMemory } from "./plan/available-memory.ts";
+export { checkMemory } from "./plan/check-memory.ts";
+export { forecastMemory, type MemoryForecast, type MemoryRequest } from "./plan/memory-forecast.ts";
 export { type PretrainOptions, type PretrainResult, pretrain } from "./recipes/pretrain.ts";
 export { type QuickstartOptions, type QuickstartResult, quickstart } from "./recipes/quickstart.ts";
 export { applySettings, type Recipe, type RecipeInput, readRecipe } from "./recipes/recipe.ts";

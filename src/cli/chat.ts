@@ -5,7 +5,7 @@ import { readJsonFile } from "../hub/read-json-file.ts";
 import { chat as answer, type ChatOptions } from "../pipelines/chat.ts";
 import { LanguageModel } from "../pipelines/language-model.ts";
 import { integer, list, number, text } from "./flag-specs.ts";
-import { loadModelArgument, MODEL_ARGUMENT } from "./model-argument.ts";
+import { loadModelArgument, MODEL_ARGUMENT, MODEL_FLAGS } from "./model-argument.ts";
 import type { Output } from "./output.ts";
 import { defineVerb, type Verb } from "./verb.ts";
 
@@ -32,6 +32,7 @@ export const chat: Verb = defineVerb({
     }),
     stop: list({ describe: "texts to stop at; they are not printed" }),
     seed: integer({ describe: "of the random numbers" }),
+    ...MODEL_FLAGS,
   },
   example: 'plinth chat models/smol --message "What is a token?"',
   run: async ({ positionals: [word], flags, out, signal }) => {
@@ -39,7 +40,7 @@ export const chat: Verb = defineVerb({
     if (message !== undefined && file !== undefined) {
       throw new ConfigError({ where: "plinth chat", expected: "--message or --messages", got: "both" });
     }
-    const model = new LanguageModel(loadModelArgument(word!), { rows: 1 });
+    const model = new LanguageModel(loadModelArgument(word!, flags), { rows: 1 });
     const given = Object.entries({ temperature, topP, seed }).filter(([, value]) => value !== undefined);
     const options: ChatOptions = {
       maxTokens,

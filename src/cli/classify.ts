@@ -10,6 +10,7 @@ import {
   loadEncoderArgument,
   loadModelArgument,
   MODEL_ARGUMENT,
+  MODEL_FLAGS,
 } from "./model-argument.ts";
 import { readTexts, TEXTS_FLAGS } from "./text-input.ts";
 import { defineVerb, type Verb } from "./verb.ts";
@@ -24,6 +25,7 @@ const FLAGS = {
   instruction: text({ describe: "said once, at the beginning" }),
   example: list({ describe: `texts with their labels, as "text ${ARROW} label"` }),
   calibrate: boolean({ describe: "take out what the model prefers anyway", fallback: true }),
+  ...MODEL_FLAGS,
 } as const;
 
 /** A label and its share, whichever kind of model it comes from. */
@@ -68,7 +70,7 @@ async function byHead(
       got: "some",
     });
   }
-  const model = new EncoderModel(loadEncoderArgument(word));
+  const model = new EncoderModel(loadEncoderArgument(word, flags));
   try {
     return await classifySequence(model, texts, { signal });
   } finally {
@@ -86,7 +88,7 @@ async function byLikelihood(
   const examples = example.map(readExample);
   // On a command line a line break is hard to type.
   const template = flags.template?.replaceAll("\\n", "\n");
-  const model = new LanguageModel(loadModelArgument(word));
+  const model = new LanguageModel(loadModelArgument(word, flags));
   try {
     const options = { labels, template, instruction, examples, calibrate, signal };
     const found = await classifyByLikelihood(model, texts, options);

@@ -3,7 +3,7 @@ import { readTextPieces } from "../data/text-file.ts";
 import { completeCode } from "../pipelines/complete-code.ts";
 import { LanguageModel } from "../pipelines/language-model.ts";
 import { boolean, choice, integer, number, text } from "./flag-specs.ts";
-import { loadModelArgument, MODEL_ARGUMENT } from "./model-argument.ts";
+import { loadModelArgument, MODEL_ARGUMENT, MODEL_FLAGS } from "./model-argument.ts";
 import { defineVerb, type Verb } from "./verb.ts";
 
 /** `plinth complete`: completes code at a cursor. */
@@ -22,12 +22,13 @@ export const complete: Verb = defineVerb({
     maxTokens: integer({ describe: "most tokens to write", min: 1, fallback: 128 }),
     temperature: number({ describe: "0 takes the likeliest token each time", min: 0, fallback: 0 }),
     seed: integer({ describe: "of the random numbers, where there are any", fallback: 0 }),
+    ...MODEL_FLAGS,
   },
   example: "plinth complete runs/code --file src/index.ts --line 20",
   run: async ({ positionals: [word], flags, out, signal }) => {
     const { until, maxTokens, temperature, seed } = flags;
     const code = flags.file === undefined ? fromFlags(flags) : fromFile(flags.file, flags);
-    const model = new LanguageModel(loadModelArgument(word!), { rows: 1 });
+    const model = new LanguageModel(loadModelArgument(word!, flags), { rows: 1 });
     try {
       const sampling = { temperature, seed };
       const result = await completeCode(model, { ...code, until, maxTokens, sampling, signal });

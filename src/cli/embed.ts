@@ -2,7 +2,7 @@ import { embed as embedTexts } from "../pipelines/embed.ts";
 import { EncoderModel } from "../pipelines/encoder-model.ts";
 import { POOLINGS } from "../pipelines/sentence-config.ts";
 import { boolean, choice, integer } from "./flag-specs.ts";
-import { loadEncoderArgument, MODEL_ARGUMENT } from "./model-argument.ts";
+import { loadEncoderArgument, MODEL_ARGUMENT, MODEL_FLAGS } from "./model-argument.ts";
 import { readTexts, TEXTS_FLAGS } from "./text-input.ts";
 import { defineVerb, type Verb } from "./verb.ts";
 
@@ -19,12 +19,13 @@ export const embed: Verb = defineVerb({
     raw: boolean({ describe: "vectors as they come, not of length 1" }),
     dimensions: integer({ describe: "only that many first numbers of each vector", min: 1 }),
     truncate: boolean({ describe: "cut texts that are longer than the model reads" }),
+    ...MODEL_FLAGS,
   },
   example: 'plinth embed models/all-MiniLM-L6-v2 --text "A man eats." "Someone has dinner."',
   run: async ({ positionals: [word], flags, out, signal }) => {
     const texts = readTexts("embed", flags);
     const { pooling, raw, dimensions, truncate } = flags;
-    const model = new EncoderModel(loadEncoderArgument(word!));
+    const model = new EncoderModel(loadEncoderArgument(word!, flags));
     try {
       const options = { pooling, ...(raw && { normalize: false }), dimensions, truncate, signal };
       const vectors = await embedTexts(model, texts, options);

@@ -1,7 +1,7 @@
 import { EncoderModel } from "../pipelines/encoder-model.ts";
 import { type FilledMask, fillMask as fill } from "../pipelines/fill-mask.ts";
 import { integer, list } from "./flag-specs.ts";
-import { loadEncoderArgument, MODEL_ARGUMENT } from "./model-argument.ts";
+import { loadEncoderArgument, MODEL_ARGUMENT, MODEL_FLAGS } from "./model-argument.ts";
 import { readTexts, TEXTS_FLAGS } from "./text-input.ts";
 import { defineVerb, type Verb } from "./verb.ts";
 
@@ -14,12 +14,13 @@ export const fillMask: Verb = defineVerb({
     ...TEXTS_FLAGS,
     topK: integer({ describe: "candidates for each gap", min: 1, fallback: 5 }),
     targets: list({ describe: "only these words, each of one token" }),
+    ...MODEL_FLAGS,
   },
   example: 'plinth fill-mask models/bert --text "Paris is the [MASK] of France."',
   run: async ({ positionals: [word], flags, out, signal }) => {
     const texts = readTexts("fill-mask", flags);
     const { topK, targets } = flags;
-    const model = new EncoderModel(loadEncoderArgument(word!));
+    const model = new EncoderModel(loadEncoderArgument(word!, flags));
     try {
       const found = await fill(model, texts, { topK, ...(targets.length > 0 && { targets }), signal });
       for (const [i, text] of texts.entries()) {

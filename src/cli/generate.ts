@@ -6,7 +6,7 @@ import type { GenerateResult } from "../generate/sequence.ts";
 import { LanguageModel } from "../pipelines/language-model.ts";
 import { choice, integer, integers, list, number, text } from "./flag-specs.ts";
 import type { FlagValues } from "./flags.ts";
-import { loadModelArgument, MODEL_ARGUMENT } from "./model-argument.ts";
+import { loadModelArgument, MODEL_ARGUMENT, MODEL_FLAGS } from "./model-argument.ts";
 import type { Output } from "./output.ts";
 import { CONSTRAINT_FLAGS, readConstraint, readSampling, SAMPLING_FLAGS } from "./sampling-flags.ts";
 import { readTexts } from "./text-input.ts";
@@ -46,6 +46,7 @@ const FLAGS = {
     max: 1000,
   }),
   rows: integer({ describe: "texts that are written side by side", min: 1, max: 1024, fallback: 8 }),
+  ...MODEL_FLAGS,
 } as const;
 
 type Flags = FlagValues<typeof FLAGS>;
@@ -59,7 +60,7 @@ export const generate: Verb = defineVerb({
   example: 'plinth generate runs/first --prompt "Once upon a time" --max-tokens 100',
   run: async ({ positionals: [word], flags, out, signal }) => {
     const prompts = readPrompts(flags);
-    const loaded = loadModelArgument(word!);
+    const loaded = loadModelArgument(word!, flags);
     const rows = flags.beams ?? Math.min(flags.rows, prompts.length * flags.samples);
     const model = new LanguageModel(loaded, { rows });
     const request = readRequest(flags, model);

@@ -52,10 +52,16 @@ function modelRows({ family, shape, heads, numParameters, memory, tokenizer, con
   if (heads) rows.push(["on top", heads.length > 0 ? heads.join(", ") : "nothing"]);
   if (numParameters !== null) rows.push(["parameters", showCount(numParameters)]);
   if (memory) {
-    const { weightsBytes, cacheBytes, trainingBytes } = memory;
+    const { weightsBytes, cacheBytes, runBytes, availableBytes, trainingBytes } = memory;
     const cache = cacheBytes > 0 ? `, ${showBytes(cacheBytes)} cache of a full context` : "";
     const uses = `${showBytes(weightsBytes)} weights${cache}`;
     rows.push(["memory", `${uses}; ${showBytes(trainingBytes)} and activations to train`]);
+    if (runBytes !== null) {
+      rows.push([
+        "to run",
+        `about ${showBytes(runBytes)}; this machine has ${showBytes(availableBytes)} available`,
+      ]);
+    }
   }
   if (!tokenizer) rows.push(["tokenizer", "none"]);
   else if (tokenizer.kind === "unreadable") rows.push(["tokenizer", tokenizer.problem]);

@@ -2,18 +2,21 @@ import { existsSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { hasTokenizer, loadTokenizer, type TokenizerKind } from "../codecs/tokenizer.ts";
 import { numElements } from "../core/dtype.ts";
-import { ConfigError, EnvironmentError, FormatError } from "../core/errors.ts";
+import { ConfigError, EnvironmentError, FormatError, PlinthError } from "../core/errors.ts";
 import { readJsonFile } from "../hub/read-json-file.ts";
 import { SafetensorsFile } from "../hub/safetensors.ts";
 import type { TensorEntry } from "../hub/safetensors-header.ts";
 import type { StoredDType } from "../hub/stored-dtype.ts";
 import type { JsonObject, JsonValue } from "../hub/strict-json.ts";
 import type { CausalLM, DecoderShape, Encoder, EncoderShape } from "../models/contracts.ts";
+import { describeModel } from "../models/describe-model.ts";
 import { PARAMS } from "../models/mistral/consolidated.ts";
 import { openCheckpoint } from "../models/open-checkpoint.ts";
 import { encoderFamilyOf, familyOf, isEncoderType } from "../models/registry.ts";
 import { cachedHeadSize } from "../nn/causal-attention.ts";
 import { countParameters } from "../nn/scope.ts";
+import { availableMemory } from "../plan/available-memory.ts";
+import { forecastMemory } from "../plan/memory-forecast.ts";
 import { CheckpointStore } from "../train/checkpoint.ts";
 import { MANIFEST_FILE, STATE_FILE, TENSORS_FILE, verifyCheckpoint } from "../train/checkpoint-manifest.ts";
 import { modelDirectory } from "./model-argument.ts";
@@ -64,6 +67,10 @@ export interface MemoryReport {
   readonly weightsBytes: number;
   /** Keys and values of one sequence as long as the context, or as the window that every layer has. */
   readonly cacheBytes: number;
+  /** All that it takes to read a text as long as the context; `null` where the tensors are not those of the architecture. */
+  readonly runBytes: number | null;
+  /** What the machine has for that. */
+  readonly availableBytes: number;
   /** Weights, gradients and AdamW's two moments; activations come on top. */
   readonly trainingBytes: number;
 }
@@ -161,7 +168,7 @@ function inspectModel(path: string, withStats: boolean): Inspection {
         ...(model && isEncoder(model) && { heads: Object.keys(model.heads) }),
         numParameters: model ? countParameters(model.parameters) : null,
         memory: model
-          ? estimateMemory(model, config.quantization_config ? summary.sizeBytes : undefined)
+          ? estimateMemory(path, model, config.quantization_config ? summary.sizeBytes : undefined)
           : null,
         tokenizer: inspectTokenizer(path),
         config,
@@ -202,10 +209,25 @@ function isEncoder(model: AnyModel): model is Encoder {
 }
 
 /** @param quantizedBytes what the weights take where they are quantised; else they are float32 */
-function estimateMemory(model: AnyModel, quantizedBytes?: number): MemoryReport {
+function estimateMemory(directory: string, model: AnyModel, quantizedBytes?: number): MemoryReport {
   const floatBytes = 4 * countParameters(model.parameters);
   const cacheBytes = isEncoder(model) ? 0 : estimateCache(model.shape);
-  return { weightsBytes: quantizedBytes ?? floatBytes, cacheBytes, trainingBytes: 4 * floatBytes };
+  return {
+    weightsBytes: quantizedBytes ?? floatBytes,
+    cacheBytes,
+    runBytes: forecastRun(directory),
+    availableBytes: availableMemory(),
+    trainingBytes: 4 * floatBytes,
+  };
+}
+
+function forecastRun(directory: string): number | null {
+  try {
+    return forecastMemory(describeModel(directory)).totalBytes;
+  } catch (error) {
+    if (error instanceof PlinthError) return null; // what is wrong with it, loading says
+    throw error;
+  }
 }
 
 function estimateCache(shape: DecoderShape): number {

@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { readJsonObject } from "../hub/read-json-file.ts";
 import { type LoadedEncoder, type LoadedModel, loadEncoder, loadModel } from "../models/load-model.ts";
 import { isEncoderType } from "../models/registry.ts";
-import type { PositionalSpec } from "./flags.ts";
+import { checkMemory } from "../plan/check-memory.ts";
+import { boolean } from "./flag-specs.ts";
+import type { FlagValues, PositionalSpec } from "./flags.ts";
 
 /** The word that names a model, as verbs that use one take it. */
 export const MODEL_ARGUMENT: PositionalSpec = {
@@ -11,6 +13,11 @@ export const MODEL_ARGUMENT: PositionalSpec = {
   describe: "a model directory, or the directory of a pretraining run",
   required: true,
 };
+
+/** Flags of every verb that loads a model. */
+export const MODEL_FLAGS = {
+  checkMemory: boolean({ describe: "refuse a model that will not fit into memory", fallback: true }),
+} as const;
 
 /** Where a run of `plinth pretrain` puts its model. */
 const MODEL_OF_RUN = "model";
@@ -24,12 +31,14 @@ export function modelDirectory(word: string): string {
 /**
  * Loads the model that a word names.
  *
- * @throws {EnvironmentError} if there is no such directory.
+ * @throws {EnvironmentError} if there is no such directory, or memory does not suffice.
  * @throws {ConfigError} if its architecture is unknown.
  * @throws {FormatError} if it is not a model directory, or not whole.
  */
-export function loadModelArgument(word: string): LoadedModel {
-  return loadModel(modelDirectory(word));
+export function loadModelArgument(word: string, flags: FlagValues<typeof MODEL_FLAGS>): LoadedModel {
+  const directory = modelDirectory(word);
+  if (flags.checkMemory) checkMemory(directory);
+  return loadModel(directory);
 }
 
 /**
@@ -37,8 +46,10 @@ export function loadModelArgument(word: string): LoadedModel {
  *
  * @throws as {@link loadModelArgument}, and {ConfigError} if the model is no encoder.
  */
-export function loadEncoderArgument(word: string): LoadedEncoder {
-  return loadEncoder(modelDirectory(word));
+export function loadEncoderArgument(word: string, flags: FlagValues<typeof MODEL_FLAGS>): LoadedEncoder {
+  const directory = modelDirectory(word);
+  if (flags.checkMemory) checkMemory(directory);
+  return loadEncoder(directory);
 }
 
 /**

@@ -4,7 +4,7 @@ import { readTextPieces } from "../data/text-file.ts";
 import { Engine } from "../engine/engine.ts";
 import { scoredBitsPerByte, scoreTokens, type TokenScores } from "../eval/score.ts";
 import { integers, text } from "./flag-specs.ts";
-import { loadModelArgument, MODEL_ARGUMENT } from "./model-argument.ts";
+import { loadModelArgument, MODEL_ARGUMENT, MODEL_FLAGS } from "./model-argument.ts";
 import { defineVerb, type Verb } from "./verb.ts";
 
 /** Longer tables help nobody; `--json` has every token. */
@@ -19,11 +19,12 @@ export const score: Verb = defineVerb({
     text: text({ describe: "the text to score" }),
     file: text({ describe: "a file of UTF-8 text to score", placeholder: "FILE" }),
     tokens: integers({ describe: "the text as token ids", min: 0 }),
+    ...MODEL_FLAGS,
   },
   example: 'plinth score runs/first --text "Once upon a time"',
   run: async ({ positionals: [word], flags, out, signal }) => {
     checkOneSource(flags);
-    const { model, weights, tokenizer } = loadModelArgument(word!);
+    const { model, weights, tokenizer } = loadModelArgument(word!, flags);
     const tokens = flags.tokens ?? Array.from(encode(tokenizer, flags));
     const scores = await scoreTokens(new Engine(), model, weights, tokens, signal);
     const bitsPerByte = tokenizer ? scoredBitsPerByte(tokenizer, tokens, scores) : null;

@@ -7,11 +7,13 @@ import { hostTensor } from "../core/dtype.ts";
 import { Random } from "../core/random.ts";
 import { Engine } from "../engine/engine.ts";
 import { scoredBitsPerByte, scoreTokens } from "../eval/score.ts";
+import { describeModel } from "../models/describe-model.ts";
 import { gpt2Config } from "../models/gpt2/config.ts";
 import { Gpt2 } from "../models/gpt2/model.ts";
 import { loadModel } from "../models/load-model.ts";
 import { saveModel } from "../models/save-model.ts";
 import { initializeParameters } from "../nn/scope.ts";
+import { forecastMemory } from "../plan/memory-forecast.ts";
 import { CheckpointStore } from "../train/checkpoint.ts";
 import { makeFakeStream } from "./fake-stream.ts";
 import { runCli } from "./run-cli.ts";
@@ -289,7 +291,13 @@ describe("inspect", () => {
         headSize: 10,
       },
       numParameters: 16700, // by hand: 50·20 + 24·20 + 3·(12·20² + 13·20) + 2·20
-      memory: { weightsBytes: 66800, cacheBytes: 2 * 3 * 2 * 24 * 16 * 4, trainingBytes: 267200 },
+      memory: {
+        weightsBytes: 66800,
+        cacheBytes: 2 * 3 * 2 * 24 * 16 * 4,
+        runBytes: forecastMemory(describeModel(BARE)).totalBytes,
+        availableBytes: expect.any(Number),
+        trainingBytes: 267200,
+      },
       tokenizer: null,
       config,
     });

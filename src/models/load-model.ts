@@ -1,13 +1,12 @@
-import { join } from "node:path";
 import { hasTokenizer, loadTokenizer, type Tokenizer } from "../codecs/tokenizer.ts";
 import { FormatError } from "../core/errors.ts";
 import type { Weight, Weights } from "../core/weights.ts";
 import type { ModelWeights } from "../hub/model-weights.ts";
-import { openQuantizedWeights, type QuantizedWeights } from "../hub/quantized-weights.ts";
+import type { QuantizedWeights } from "../hub/quantized-weights.ts";
 import type { CausalLM, Encoder } from "./contracts.ts";
-import { type Described, matchTensors } from "./match-tensors.ts";
-import { openCheckpoint } from "./open-checkpoint.ts";
-import { encoderFamilyOf, type Family, familyOf } from "./registry.ts";
+import type { Described } from "./match-tensors.ts";
+import { type FindFamily, openModel } from "./open-model.ts";
+import { encoderFamilyOf, familyOf } from "./registry.ts";
 
 /** A model with its weights, in memory or to be mapped from their files, and its tokenizer when the directory has one. */
 export interface Loaded<M> {
@@ -44,24 +43,12 @@ export function loadEncoder(directory: string): LoadedEncoder {
   return load(directory, encoderFamilyOf);
 }
 
-function load<M extends Described>(
-  directory: string,
-  find: (modelType: unknown, where: string) => Family<M>,
-): Loaded<M> {
-  const opened = openCheckpoint(directory);
+function load<M extends Described>(directory: string, find: FindFamily<M>): Loaded<M> {
+  const { opened, model, nameOf, quantized } = openModel(directory, find);
   try {
-    const family = find(opened.config.model_type, join(directory, "config.json"));
-    const quantized = openQuantizedWeights(opened.config, opened.weights, join(directory, "config.json"));
-    const names = quantized?.names ?? opened.weights.names;
-    const model = family.fromPublished(opened.config, names);
-    const nameOf = matchTensors(directory, model, family, names);
     const weights = readWeights(directory, model, nameOf, opened.weights, quantized);
-    return {
-      directory,
-      model,
-      weights,
-      tokenizer: hasTokenizer(directory) ? loadTokenizer(directory) : undefined,
-    };
+    const tokenizer = hasTokenizer(directory) ? loadTokenizer(directory) : undefined;
+    return { directory, model, weights, tokenizer };
   } finally {
     opened.close();
   }
