@@ -146,6 +146,8 @@ export function tokenizerFiles(
     tokenizer_class: "PreTrainedTokenizerFast",
     model_max_length: contextLength,
     clean_up_tokenization_spaces: false,
+    // Not passed on unasked, and a BERT without its segments takes a pair for one text.
+    ...(hasSegments(tokenizer) && { model_input_names: ["input_ids", "token_type_ids", "attention_mask"] }),
     ...specials,
   };
   const text = (content: unknown) => `${JSON.stringify(content, null, 2)}\n`;
@@ -154,6 +156,11 @@ export function tokenizerFiles(
     "tokenizer_config.json": text(config),
     "special_tokens_map.json": text(specials),
   };
+}
+
+/** Whether pairs are told apart by segments, as BERT's are. */
+function hasSegments(tokenizer: Tokenizer): boolean {
+  return tokenizer.specials.cls !== undefined && tokenizer.encodeInput("", "").segmentIds.includes(1);
 }
 
 /** Writes {@link tokenizerFiles} into a directory, which is created if need be. */

@@ -1,8 +1,10 @@
-import { existsSync, readFileSync } from "node:fs";
-import { homedir } from "node:os";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Engine } from "../engine/engine.ts";
+import { readWeights } from "../engine/stored-tensor.ts";
+import { saveEncoder } from "../models/save-model.ts";
 import { type Answer, answerQuestion } from "./answer-question.ts";
 import { classifySequence, type LabelScore } from "./classify-sequence.ts";
 import { classifyTokens } from "./classify-tokens.ts";
@@ -122,6 +124,19 @@ describe("classifySequence", () => {
     const [whole] = await classifySequence(model, ["ada ".repeat(38)]);
     expectSame(cut!, whole!);
   });
+});
+
+test("saved with its tokenizer, a model does the same, and its files say that it reads segments", async () => {
+  const place = join(mkdtempSync(join(tmpdir(), "plinth-tasks-")), "model");
+  const { loaded } = open(task("classify"));
+  saveEncoder(place, { ...loaded, weights: readWeights(loaded.weights), card: "" });
+  const pair = [["Ada lives in London.", "It was the first machine"]] as const;
+  expect(await classifySequence(open(place), pair)).toEqual(
+    await classifySequence(open(task("classify")), pair),
+  );
+  const config = JSON.parse(readFileSync(join(place, "tokenizer_config.json"), "utf8"));
+  expect(config.model_input_names).toEqual(["input_ids", "token_type_ids", "attention_mask"]);
+  rmSync(join(place, ".."), { recursive: true });
 });
 
 describe("classifyTokens", () => {
