@@ -9,29 +9,39 @@ import { SHARED_DATA } from "../corpus.mjs";
 import { judge, skip } from "../row.mjs";
 
 export const summary =
-  "bits per character on tinyshakespeare's last tenth, and minutes, by recipe (half an hour)";
+  "bits per character, or hidden characters filled in right, on tinyshakespeare's last tenth, and minutes, by recipe (an hour)";
 
 const CLI = join(import.meta.dirname, "../../dist/cli/main.js");
 const TEXT = join(SHARED_DATA, "tinyshakespeare/input.txt");
 const HELD_OUT = 0.1;
 
-/** What counting letters achieves: the best 4-gram, and the best n-gram of any length with some room. */
+/**
+ * What counting letters achieves: the best 4-gram, and the best n-gram of any length with some room. Of hidden characters,
+ * what the founding specification asks for; counting neighbours is measured in the same run.
+ */
 const GATES = [
   { recipe: "shakespeare-char", maxBits: 2.559, maxMinutes: 6 },
   { recipe: "shakespeare-char-long", maxBits: 2.39, maxMinutes: 25 },
+  { recipe: "gpt2-char", maxBits: 2.559, maxMinutes: 6 },
+  { recipe: "bert-char", minRight: 0.6, maxMinutes: 10 },
+  { recipe: "bert-char-long", minRight: 0.66, maxMinutes: 40 },
 ];
 
 export async function* measure({ trial, log }) {
-  for (const { recipe, maxBits, maxMinutes } of GATES) {
-    const bits = { name: `learning/${recipe}/bits`, unit: "bits/char", rule: ["value", "<", maxBits] };
+  for (const { recipe, maxBits, minRight, maxMinutes } of GATES) {
+    const quality = maxBits
+      ? { name: `learning/${recipe}/bits`, unit: "bits/char", rule: ["value", "<", maxBits] }
+      : { name: `learning/${recipe}/right`, unit: "of hidden characters", rule: ["value", "≥", minRight] };
     const time = { name: `learning/${recipe}/time`, unit: "min", rule: ["value", "≤", maxMinutes] };
     if (!existsSync(TEXT)) {
-      for (const row of [bits, time]) yield skip({ ...row, skipped: `${TEXT} is not here` });
+      for (const row of [quality, time]) yield skip({ ...row, skipped: `${TEXT} is not here` });
       continue;
     }
     log(`learning/${recipe}`);
-    const { bitsPerCharacter, numScored, minutes } = await learn(recipe, trial ? ["train.steps=20"] : []);
-    yield judge({ ...bits, value: bitsPerCharacter, note: `over ${numScored} characters` });
+    const { best, compared, numScored, minutes } = await learn(recipe, trial ? ["train.steps=20"] : []);
+    // The text is ASCII, so that a byte is a character.
+    const value = maxBits ? best.bitsPerByte : best.maskedAccuracy;
+    yield judge({ ...quality, value, note: `over ${numScored} characters${compared}` });
     yield judge({ ...time, value: minutes });
   }
 }
@@ -57,11 +67,13 @@ async function learn(recipe, settings) {
     const [output, [code]] = await Promise.all([readAll(child.stdout), once(child, "exit")]);
     const minutes = (performance.now() - start) / 60_000;
     if (code !== 0) throw new Error(`plinth ${args.join(" ")} ended with exit code ${code}`);
-    const { best } = JSON.parse(output);
-    // The text is ASCII, so that a byte is a character.
+    const { best, baselines, controls } = JSON.parse(output);
+    const others = [...baselines, ...controls].filter((one) => "maskedAccuracy" in one);
+    const compared = others.map(({ label, maskedAccuracy }) => `; ${label}: ${maskedAccuracy.toFixed(4)}`);
     return {
       minutes,
-      bitsPerCharacter: best.bitsPerByte,
+      best,
+      compared: compared.join(""),
       numScored: countScored(join(directory, "run"), best),
     };
   } finally {
@@ -69,11 +81,15 @@ async function learn(recipe, settings) {
   }
 }
 
-/** How many characters the figure stands for: all of the last tenth but the first, which nothing precedes. */
+/**
+ * How many characters the figure stands for: all of the last tenth but the first, which nothing precedes; of an encoder,
+ * at least the ten thousand that make its standard error less than half a per cent.
+ */
 function countScored(directory, best) {
   const events = readFileSync(join(directory, "metrics.jsonl"), "utf8").trim().split("\n").map(JSON.parse);
   const { numTokens } = events.find(({ type, step }) => type === "validation" && step === best.step);
   const whole = Math.ceil(statSync(TEXT).size * HELD_OUT) - 1;
-  if (numTokens < whole - 1) throw new Error(`expected ${whole} characters to be scored, got ${numTokens}`);
+  const wanted = "maskedAccuracy" in best ? 10_000 : whole - 1;
+  if (numTokens < wanted) throw new Error(`expected ${wanted} characters to be scored, got ${numTokens}`);
   return numTokens;
 }

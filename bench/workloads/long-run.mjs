@@ -20,7 +20,7 @@ await pretrain({
   engine: new Engine({ threads: 2 }),
   recipe: readRecipe({
     tokenizer: { kind: "bpe", vocabularySize: 512 },
-    model: { width: 64, numLayers: 2, numHeads: 2 },
+    model: { family: "gpt2", width: 64, numLayers: 2, numHeads: 2 },
     train: {
       steps: warmUp + steps,
       batchSize: 4,

@@ -10,6 +10,7 @@ import { initializeParameters } from "../../dist/nn/scope.js";
 import { AdamW } from "../../dist/train/adamw.js";
 import { trainingFlops } from "../../dist/train/flops.js";
 import { GradientProgram } from "../../dist/train/gradient-program.js";
+import { NextToken, nextTokenExamples } from "../../dist/train/next-token.js";
 import { trainOptions } from "../../dist/train/options.js";
 import { ParameterArena } from "../../dist/train/parameter-arena.js";
 import { randomBatches, readOptions } from "../peers/protocol.mjs";
@@ -28,9 +29,9 @@ for (const [path, { data }] of initializeParameters(model.parameters, new Random
   arena.weights().get(path).data.set(data);
 }
 const training = trainOptions({ batchSize: batch, contextLength: context });
-const gradients = new GradientProgram(engine, model, arena, training);
+const gradients = new GradientProgram(engine, new NextToken(model), arena, training);
 const optimizer = new AdamW(engine, arena, training);
-const batches = randomBatches(options);
+const batches = randomBatches(options).map((one) => nextTokenExamples(one, training));
 const product = createProduct(engine);
 const flopsPerStep = trainingFlops(model, context, batch * context);
 let stepsDone = 0;

@@ -1,9 +1,9 @@
 import { FormatError } from "../core/errors.ts";
+import { AddedTokens } from "./added-tokens.ts";
 import { type MergeRule, MergeRules } from "./bpe-merge.ts";
 import { createPipeline } from "./parse-tokenizer.ts";
 import { type Piece, readSentencePieceFile, type SentencePieceFile } from "./sentencepiece-file.ts";
 import type { RoleNames } from "./special-ids.ts";
-import { AddedTokens } from "./added-tokens.ts";
 import { type AlignedText, sizeAt, TextEdit } from "./stages/aligned-text.ts";
 import { Bpe, byteToken } from "./stages/bpe.ts";
 import { Charsmap } from "./stages/charsmap.ts";

@@ -24,7 +24,7 @@ const VALIDATIONS = 3;
 const BASE = {
   tokenizer: { kind: "bpe", vocabularySize: 2048 },
   corpus: { splitBy: "document", validationFraction: 0.015 },
-  model: { width: 192, numLayers: 4, numHeads: 3 },
+  model: { family: "mistral", width: 192, numLayers: 4, numHeads: 6, slidingWindow: 64 },
   train: {
     batchSize: 8,
     contextLength: 128,

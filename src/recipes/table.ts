@@ -93,6 +93,7 @@ export const RECIPES: Readonly<Record<string, NamedRecipe>> = {
     recipe: {
       ...shakespeare,
       model: { family: "mistral", width: 192, numLayers: 4, numHeads: 6, slidingWindow: 64 },
+      train: { ...shakespeare.train, batchSize: 4, contextLength: 256 },
     },
   },
   "shakespeare-char-long": {
