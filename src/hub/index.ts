@@ -7,7 +7,14 @@ export {
   writeModelDirectory,
   writeModelDirectoryLater,
 } from "./model-directory.ts";
+export { type ModelId, parseModelId } from "./model-id.ts";
 export { type ModelWeights, openModelWeights } from "./model-weights.ts";
+export {
+  type DownloadProgress,
+  type ResolvedModel,
+  type ResolveModelOptions,
+  resolveModel,
+} from "./resolve-model.ts";
 export { SafetensorsFile } from "./safetensors.ts";
 export {
   type NamedTensor,

@@ -1,0 +1,426 @@
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { ConfigError, EnvironmentError, FormatError } from "../core/errors.ts";
+import { openModelDirectory } from "./model-directory.ts";
+import { parseModelId } from "./model-id.ts";
+import { type DownloadProgress, type ResolveModelOptions, resolveModel } from "./resolve-model.ts";
+
+const COMMIT = "0123456789abcdef0123456789abcdef01234567";
+const NEXT_COMMIT = "89abcdef0123456789abcdef0123456789abcdef";
+const ID = "someone/tiny";
+
+/** A safetensors file with one tensor of 100,000 floats. */
+function weights(fill = 0): Buffer {
+  const header = Buffer.from(
+    JSON.stringify({ w: { dtype: "F32", shape: [100_000], data_offsets: [0, 400_000] } }),
+  );
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  return Buffer.concat([length, header, Buffer.alloc(400_000, fill)]);
+}
+
+const README = "---\nlanguage: en\nlicense: apache-2.0\n---\n# Tiny\n";
+const files = (): Map<string, Buffer> =>
+  new Map([
+    ["README.md", Buffer.from(README)],
+    ["config.json", Buffer.from('{"model_type":"x"}')],
+    ["tokenizer.json", Buffer.from("{}")],
+    ["model.safetensors", weights()],
+    ["pytorch_model.bin", Buffer.alloc(10)],
+    ["onnx/model.onnx", Buffer.alloc(10)],
+  ]);
+
+const gitHash = (data: Buffer) =>
+  createHash("sha1").update(`blob ${data.length}\0`).update(data).digest("hex");
+const sha256 = (data: Buffer) => createHash("sha256").update(data).digest("hex");
+
+/** Speaks the endpoints of the Hub that are used, with faults to order. */
+class FakeHub {
+  readonly #server: Server = createServer((request, response) => this.#answer(request, response));
+  contents = files();
+  commit = COMMIT;
+  status = 200;
+  /** Bytes after which the weights break off, for as many requests as there are. */
+  breaks: number[] = [];
+  supportsRange = true;
+  /** Sent in place of what was listed. */
+  readonly swapped = new Map<string, Buffer>();
+  extraEntries: unknown[] = [];
+  endless = false;
+  readonly requests: {
+    readonly url: string;
+    readonly range: string | undefined;
+    readonly token: string | undefined;
+  }[] = [];
+
+  async start(): Promise<string> {
+    await new Promise<void>((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  stop(): void {
+    this.#server.closeAllConnections();
+    this.#server.close();
+  }
+
+  downloads(): readonly string[] {
+    return this.requests
+      .filter(({ url }) => url.includes("/resolve/"))
+      .map(({ url }) => url.split(`/resolve/${this.commit}/`)[1]!);
+  }
+
+  #answer({ url = "", headers }: IncomingMessage, response: ServerResponse): void {
+    this.requests.push({ url, range: headers.range, token: headers.authorization });
+    const json = (value: unknown, status = 200, more = {}) =>
+      response.writeHead(status, { "content-type": "application/json", ...more }).end(JSON.stringify(value));
+    if (this.status !== 200) return void json({ error: "no" }, this.status);
+    if (url.startsWith(`/api/models/${ID}/revision/`)) {
+      return void (/revision\/(main|v1|[0-9a-f]{40})\?/.test(url)
+        ? json({ id: ID, sha: this.commit })
+        : json({ error: "Invalid rev id" }, 404));
+    }
+    if (url.startsWith(`/api/models/${ID}/tree/${this.commit}`)) {
+      const next = this.endless ? { link: `<http://${headers.host}${url}>; rel="next"` } : {};
+      return void json(this.#list(), 200, next);
+    }
+    const name = decodeURIComponent(url.split(`/${ID}/resolve/${this.commit}/`)[1] ?? "");
+    const data = this.swapped.get(name) ?? this.contents.get(name);
+    if (!data) return void json({ error: "Repository not found" }, 404);
+    this.#send(name, data, headers.range, response);
+  }
+
+  #list(): unknown[] {
+    const entries: unknown[] = [{ type: "directory", path: "onnx", size: 0, oid: gitHash(Buffer.alloc(0)) }];
+    for (const [path, data] of this.contents) {
+      const lfs = path.endsWith(".safetensors")
+        ? { lfs: { oid: sha256(data), size: data.length, pointerSize: 130 } }
+        : {};
+      entries.push({ type: "file", path, size: data.length, oid: gitHash(data), ...lfs });
+    }
+    return [...entries, ...this.extraEntries];
+  }
+
+  #send(name: string, data: Buffer, range: string | undefined, response: ServerResponse): void {
+    const start = this.supportsRange && range ? Number(/bytes=([0-9]+)-/.exec(range)![1]) : 0;
+    const body = data.subarray(start);
+    const more = start > 0 ? { "content-range": `bytes ${start}-${data.length - 1}/${data.length}` } : {};
+    response.writeHead(start > 0 ? 206 : 200, { "content-length": body.length, etag: '"cdn"', ...more });
+    const cut = name === "model.safetensors" ? this.breaks.shift() : undefined;
+    if (cut === undefined) response.end(body);
+    else response.write(body.subarray(0, cut), () => setTimeout(() => response.destroy(), 20));
+  }
+}
+
+let hub: FakeHub;
+let options: ResolveModelOptions & { readonly cache: string };
+let progress: DownloadProgress[];
+beforeEach(async () => {
+  hub = new FakeHub();
+  progress = [];
+  options = {
+    hubUrl: await hub.start(),
+    cache: mkdtempSync(join(tmpdir(), "plinth-hub-")),
+    env: {},
+    onProgress: (event) => progress.push(event),
+  };
+});
+afterEach(() => {
+  hub.stop();
+  rmSync(options.cache, { recursive: true });
+});
+
+const repository = () => join(options.cache, "models--someone--tiny");
+const blobs = () => readdirSync(join(repository(), "blobs")).sort();
+
+describe("a model from the Hub", () => {
+  test("what is needed arrives in Python's layout, with one honest progress", async () => {
+    const model = await resolveModel(ID, options);
+    expect(model).toEqual({
+      directory: join(repository(), "snapshots", COMMIT),
+      id: ID,
+      commit: COMMIT,
+      licence: "apache-2.0",
+      downloadedBytes: expect.any(Number),
+    });
+    expect(readdirSync(model.directory).sort()).toEqual([
+      "README.md",
+      "config.json",
+      "model.safetensors",
+      "tokenizer.json",
+    ]);
+    expect(readFileSync(join(repository(), "refs", "main"), "utf8")).toBe(COMMIT);
+    expect(lstatSync(join(model.directory, "config.json")).isSymbolicLink()).toBe(true);
+    expect(blobs()).toContain(sha256(weights()));
+    const opened = openModelDirectory(model.directory);
+    expect(opened.weights.names).toEqual(["w"]);
+    opened.close();
+
+    const total = [...hub.contents]
+      .filter(([name]) => !/\.(bin|onnx)$/.test(name))
+      .reduce((sum, [, { length }]) => sum + length, 0);
+    expect(new Set(progress.map(({ totalBytes }) => totalBytes))).toEqual(new Set([total]));
+    const received = progress.map(({ receivedBytes }) => receivedBytes);
+    expect(received).toEqual([...received].sort((a, b) => a - b));
+    expect(received.at(-1)).toBe(total);
+    expect(model.downloadedBytes).toBe(total);
+  });
+
+  test("a second time nothing is fetched again; offline nobody is asked", async () => {
+    await resolveModel(ID, options);
+    hub.requests.length = 0;
+    expect((await resolveModel(ID, options)).downloadedBytes).toBe(0);
+    expect(hub.downloads()).toEqual([]);
+    hub.requests.length = 0;
+    expect((await resolveModel(ID, { ...options, offline: true })).commit).toBe(COMMIT);
+    expect((await resolveModel(ID, { ...options, env: { HF_HUB_OFFLINE: "1" } })).commit).toBe(COMMIT);
+    expect((await resolveModel(`${ID}@${COMMIT}`, options)).commit).toBe(COMMIT); // a commit cannot change
+    expect(hub.requests).toEqual([]);
+  });
+
+  test("offline without it: a clear refusal", async () => {
+    await expect(resolveModel(ID, { ...options, offline: true })).rejects.toThrow(
+      /someone\/tiny@main: expected the model in .* got none/,
+    );
+    await resolveModel(ID, options);
+    await expect(resolveModel(`${ID}@v1`, { ...options, offline: true })).rejects.toThrow(
+      /not this revision/,
+    );
+    rmSync(join(repository(), "blobs", sha256(weights())));
+    await expect(resolveModel(ID, { ...options, offline: true })).rejects.toThrow(EnvironmentError);
+  });
+
+  test("a tag is asked for and remembered; two revisions that differ are refused", async () => {
+    await resolveModel(`${ID}@v1`, options);
+    expect(readFileSync(join(repository(), "refs", "v1"), "utf8")).toBe(COMMIT);
+    expect(hub.requests[0]!.url).toContain("/revision/v1?");
+    await expect(resolveModel(`${ID}@v1`, { ...options, revision: "main" })).rejects.toThrow(ConfigError);
+    await expect(resolveModel(ID, { ...options, revision: "../x" })).rejects.toThrow(ConfigError);
+    await expect(resolveModel(`${ID}@v9`, options)).rejects.toThrow(/no such revision/);
+  });
+
+  test("changed files are fetched, the others linked", async () => {
+    await resolveModel(ID, options);
+    hub.requests.length = 0;
+    hub.commit = NEXT_COMMIT;
+    hub.contents.set("model.safetensors", weights(1));
+    const model = await resolveModel(ID, options);
+    expect(model.commit).toBe(NEXT_COMMIT);
+    expect(hub.downloads()).toEqual(["model.safetensors"]);
+    expect(readFileSync(join(model.directory, "model.safetensors"))).toEqual(weights(1));
+    expect(readFileSync(join(repository(), "snapshots", COMMIT, "model.safetensors"))).toEqual(weights());
+  });
+
+  test("the token goes along, and one that is none is not sent", async () => {
+    await resolveModel(ID, { ...options, env: { HF_TOKEN: "hf_secret" } });
+    expect(new Set(hub.requests.map(({ token }) => token))).toEqual(new Set(["Bearer hf_secret"]));
+    await expect(resolveModel(ID, { ...options, env: { HF_TOKEN: "secret" } })).rejects.toThrow(
+      /^HF_TOKEN: (?!.*secret)/,
+    );
+  });
+});
+
+describe("a download that breaks", () => {
+  test("goes on by itself where it stopped", async () => {
+    hub.breaks = [100_000, 50_000];
+    const model = await resolveModel(ID, options);
+    expect(readFileSync(join(model.directory, "model.safetensors"))).toEqual(weights());
+    const ranges = hub.requests
+      .filter(({ url }) => url.endsWith("model.safetensors"))
+      .map(({ range }) => range);
+    expect(ranges).toEqual([undefined, "bytes=100000-", "bytes=150000-"]);
+  });
+
+  test("for good: an error says how far, and the next run goes on", async () => {
+    hub.breaks = [100_000, 0, 0, 0];
+    await expect(resolveModel(ID, options)).rejects.toThrow(
+      /expected 400\d\d\d bytes, got 100000, then .*Run it again/,
+    );
+    expect(blobs()).toContain(`${sha256(weights())}.incomplete`);
+    expect(existsSync(join(repository(), "snapshots"))).toBe(false);
+    hub.requests.length = 0;
+    const model = await resolveModel(ID, options);
+    expect(hub.requests.find(({ url }) => url.endsWith("model.safetensors"))!.range).toBe("bytes=100000-");
+    expect(model.downloadedBytes).toBe(weights().length - 100_000);
+    expect(blobs().some((name) => name.endsWith(".incomplete"))).toBe(false);
+  });
+
+  test("a server without ranges sends all of it again", async () => {
+    hub.supportsRange = false;
+    hub.breaks = [100_000];
+    const model = await resolveModel(ID, options);
+    expect(readFileSync(join(model.directory, "model.safetensors"))).toEqual(weights());
+  });
+
+  test("a part that is wrong is fetched again from the beginning", async () => {
+    mkdirSync(join(repository(), "blobs"), { recursive: true });
+    writeFileSync(join(repository(), "blobs", `${sha256(weights())}.incomplete`), Buffer.alloc(1000, 7));
+    const model = await resolveModel(ID, options);
+    expect(readFileSync(join(model.directory, "model.safetensors"))).toEqual(weights());
+  });
+
+  test("the part of an older version is left alone", async () => {
+    hub.breaks = [100_000, 0, 0, 0];
+    await expect(resolveModel(ID, options)).rejects.toThrow(EnvironmentError);
+    hub.breaks = [];
+    hub.commit = NEXT_COMMIT;
+    hub.contents.set("model.safetensors", weights(1));
+    const model = await resolveModel(ID, options);
+    expect(readFileSync(join(model.directory, "model.safetensors"))).toEqual(weights(1));
+  });
+
+  test("abort stops it, and leaves what can be continued", async () => {
+    const abort = new AbortController();
+    const stopping = {
+      ...options,
+      signal: abort.signal,
+      onProgress: ({ receivedBytes }: DownloadProgress) => receivedBytes > 5000 && abort.abort(),
+    };
+    hub.breaks = [100_000];
+    await expect(resolveModel(ID, stopping as ResolveModelOptions)).rejects.toThrow(/abort/);
+    expect(existsSync(join(repository(), "snapshots"))).toBe(false);
+  });
+});
+
+describe("what a stranger's server may do", () => {
+  test.each([
+    ["one byte differs", Buffer.concat([weights().subarray(0, -1), Buffer.from([1])]), /hash/],
+    ["it is longer", Buffer.concat([weights(), Buffer.alloc(10)]), /got more/],
+  ])("%s: refused, nothing kept", async (_, data, message) => {
+    hub.swapped.set("model.safetensors", data);
+    const result = resolveModel(ID, options);
+    await expect(result).rejects.toThrow(FormatError);
+    await expect(result).rejects.toThrow(message);
+    expect(existsSync(join(repository(), "snapshots"))).toBe(false);
+    expect(blobs()).not.toContain(sha256(weights()));
+  });
+
+  test("a small file that is not what was listed", async () => {
+    hub.swapped.set("config.json", Buffer.from('{"model_type":"y"}'));
+    await expect(resolveModel(ID, options)).rejects.toThrow(/git hash/);
+  });
+
+  test.each(["../x", "/etc/passwd", "a/../../x", "a\\b", "C:x", "./x", "a//b", ""])(
+    "a file named %j",
+    async (path) => {
+      hub.extraEntries = [{ type: "file", path, size: 1, oid: gitHash(Buffer.alloc(1)) }];
+      await expect(resolveModel(ID, options)).rejects.toThrow(/expected names inside the repository/);
+      expect(hub.downloads()).toEqual([]);
+    },
+  );
+
+  test.each<[string, Record<string, unknown>]>([
+    ["a hash that is a path", { oid: "../../x" }],
+    ["no hash", { oid: undefined }],
+    ["a negative size", { size: -1 }],
+    ["a size that is no number", { size: "1" }],
+  ])("%s", async (_, change) => {
+    hub.extraEntries = [
+      { type: "file", path: "vocab.txt", size: 1, oid: gitHash(Buffer.alloc(1)), ...change },
+    ];
+    await expect(resolveModel(ID, options)).rejects.toThrow(/expected a size and a hash/);
+  });
+
+  test("a list without end, a commit that is none, an answer that is no JSON", async () => {
+    hub.endless = true;
+    await expect(resolveModel(ID, options)).rejects.toThrow(/a list that does not end/);
+    hub.endless = false;
+    hub.commit = "../../x";
+    await expect(resolveModel(ID, options)).rejects.toThrow(/expected the hash of a commit/);
+  });
+
+  test("a size no disk has", async () => {
+    hub.extraEntries = [{ type: "file", path: "vocab.txt", size: 2 ** 52, oid: gitHash(Buffer.alloc(1)) }];
+    await expect(resolveModel(ID, options)).rejects.toThrow(/GB of free space for the download/);
+    expect(hub.downloads()).toEqual([]);
+  });
+
+  test("an index whose shards are not listed", async () => {
+    hub.contents.delete("model.safetensors");
+    hub.contents.set(
+      "model.safetensors.index.json",
+      Buffer.from('{"weight_map":{"w":"model-00002-of-00002.safetensors"}}'),
+    );
+    hub.contents.set("model-00001-of-00002.safetensors", weights());
+    await expect(resolveModel(ID, options)).rejects.toThrow(/all weights its index names/);
+  });
+});
+
+describe("no model", () => {
+  test.each([
+    [404, /none of that name, or no such revision/],
+    [401, /no access without a token.*set HF_TOKEN/],
+    [403, /gated or private.*then set HF_TOKEN/],
+    [500, /status 500/],
+  ])("status %d", async (status, message) => {
+    hub.status = status;
+    const result = resolveModel(ID, options);
+    await expect(result).rejects.toThrow(EnvironmentError);
+    await expect(result).rejects.toThrow(message);
+  });
+
+  test("no network", async () => {
+    hub.stop();
+    await expect(resolveModel(ID, options)).rejects.toThrow(/no connection \(ECONNREFUSED\)/);
+  });
+
+  test("no network, but in the cache: said, not taken", async () => {
+    await resolveModel(ID, options);
+    hub.stop();
+    await expect(resolveModel(ID, options)).rejects.toThrow(/add --offline/);
+  });
+
+  test("only weights in other formats", async () => {
+    hub.contents.delete("model.safetensors");
+    await expect(resolveModel(ID, options)).rejects.toThrow(
+      /expected weights as safetensors, got pytorch_model.bin, onnx\/model.onnx/,
+    );
+  });
+
+  test("neither a directory nor an id", async () => {
+    await expect(resolveModel(join(options.cache, "absent"), options)).rejects.toThrow(
+      /expected a model directory, or the id/,
+    );
+    expect(hub.requests).toEqual([]);
+  });
+});
+
+test("directories are taken as they are", async () => {
+  const directory = join(options.cache, "here");
+  mkdirSync(directory);
+  writeFileSync(join(directory, "README.md"), "---\nlicense: other\nlicense_name: mine\n---\n");
+  expect(await resolveModel(directory, options)).toMatchObject({ directory, id: undefined, licence: "mine" });
+  await expect(resolveModel(directory, { ...options, revision: "v1" })).rejects.toThrow(ConfigError);
+});
+
+test("ids", () => {
+  expect(parseModelId("a/b")).toEqual({ id: "a/b", revision: undefined });
+  expect(parseModelId("a-1/b.c_d@refs/pr/1")).toEqual({ id: "a-1/b.c_d", revision: "refs/pr/1" });
+  for (const spec of ["a", "a/b/c", "../b", "a/..", "/a/b", "a/b.", "a--b/c", "./a", "a/b\n"])
+    expect(parseModelId(spec), spec).toBeUndefined();
+  for (const spec of ["a/b@../x", "a/b@/x", "a/b@x/", "a/b@ x"])
+    expect(() => parseModelId(spec), spec).toThrow(ConfigError);
+});
+
+const python = process.env.PLINTH_PYTHON;
+test.skipIf(!python)("Python finds what was downloaded (skipped without PLINTH_PYTHON)", async () => {
+  const { directory } = await resolveModel(ID, options);
+  const script =
+    "import sys,huggingface_hub as h; print(h.snapshot_download(sys.argv[1], cache_dir=sys.argv[2], local_files_only=True))";
+  const found = execFileSync(python!, ["-c", script, ID, options.cache], { encoding: "utf8" }).trim();
+  expect(found).toBe(directory);
+});
