@@ -16,6 +16,8 @@ export interface PositionalSpec {
   readonly name: string;
   readonly describe: string;
   readonly required: boolean;
+  /** The word names a model, which may be an id on Hugging Face: the frame makes a directory of it. */
+  readonly isModel?: true;
 }
 
 /** A command line, read. */

@@ -1,4 +1,4 @@
-import { boolean } from "./flag-specs.ts";
+import { boolean, text } from "./flag-specs.ts";
 import { type FlagSpecs, toFlagName } from "./flags.ts";
 import type { Verb } from "./verb.ts";
 import type { VerbEntry } from "./verbs.ts";
@@ -11,6 +11,17 @@ export const COMMON_FLAGS = {
   json: boolean({ describe: "print the result as JSON on stdout, everything else on stderr" }),
   help: boolean({ describe: "show this help" }),
 } satisfies FlagSpecs;
+
+/** Flags of every verb that takes a model. */
+const HUB_FLAGS = {
+  revision: text({ describe: "branch, tag or commit of a model on Hugging Face; default main" }),
+  offline: boolean({ describe: "take it from the cache, ask nobody; also by HF_HUB_OFFLINE=1" }),
+} satisfies FlagSpecs;
+
+/** Flags a verb has because it takes a model. */
+export function hubFlags({ positionals }: Pick<Verb, "positionals">): FlagSpecs {
+  return positionals.some(({ isModel }) => isModel) ? HUB_FLAGS : {};
+}
 
 /** What `plinth --help` prints. */
 export function renderOverview(verbs: Readonly<Record<string, VerbEntry>>, version: string): string {
@@ -37,7 +48,7 @@ export function renderOverview(verbs: Readonly<Record<string, VerbEntry>>, versi
 /** What `plinth <verb> --help` prints, made from the verb's own description. */
 export function renderVerbHelp(verb: Verb): string {
   const words = verb.positionals.map(({ name, required }) => (required ? ` <${name}>` : ` [${name}]`));
-  const flags = Object.entries({ ...verb.flags, ...COMMON_FLAGS });
+  const flags = Object.entries({ ...verb.flags, ...hubFlags(verb), ...COMMON_FLAGS });
   const lines = [
     `plinth ${verb.name}: ${verb.summary}`,
     "",

@@ -10,8 +10,10 @@ export const inspect: Verb = defineVerb({
   positionals: [
     {
       name: "model",
-      describe: "a model directory, the directory of a pretraining run, a checkpoint or a .safetensors file",
+      describe:
+        "a model directory, the directory of a pretraining run, a checkpoint, a .safetensors file, or owner/name[@revision] on Hugging Face",
       required: true,
+      isModel: true,
     },
   ],
   flags: {

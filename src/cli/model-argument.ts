@@ -10,8 +10,9 @@ import type { FlagValues, PositionalSpec } from "./flags.ts";
 /** The word that names a model, as verbs that use one take it. */
 export const MODEL_ARGUMENT: PositionalSpec = {
   name: "model",
-  describe: "a model directory, or the directory of a pretraining run",
+  describe: "a model directory, the directory of a pretraining run, or owner/name[@revision] on Hugging Face",
   required: true,
+  isModel: true,
 };
 
 /** Flags of every verb that loads a model. */

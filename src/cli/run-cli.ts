@@ -2,9 +2,9 @@ import { readFileSync } from "node:fs";
 import { ConfigError, PlinthError } from "../core/errors.ts";
 import { nearest } from "../core/nearest.ts";
 import { readArguments } from "./flags.ts";
-import { COMMON_FLAGS, renderOverview, renderVerbHelp } from "./help.ts";
-import { createOutput, type OutputStreams } from "./output.ts";
-import type { VerbContext } from "./verb.ts";
+import { COMMON_FLAGS, hubFlags, renderOverview, renderVerbHelp } from "./help.ts";
+import { type CloseableOutput, createOutput, type OutputStreams } from "./output.ts";
+import type { Verb } from "./verb.ts";
 import type { VerbEntry } from "./verbs.ts";
 
 /** What the command line reaches of the outside; a test passes its own. */
@@ -71,18 +71,47 @@ async function runVerb(name: string, words: readonly string[], host: CliHost): P
   }
   const { flags, positionals } = readArguments(
     name,
-    { ...verb.flags, ...COMMON_FLAGS },
+    { ...verb.flags, ...hubFlags(verb), ...COMMON_FLAGS },
     verb.positionals,
     words,
   );
   const out = createOutput(host, flags.json);
   host.onStart?.((line) => out.notice(line));
-  const context: VerbContext = { flags, positionals, out, signal: host.signal };
   try {
-    await verb.run(context);
+    const words = await findModels(verb, positionals, flags as HubFlagValues, host, out);
+    await verb.run({ flags, positionals: words, out, signal: host.signal });
   } finally {
     out.close(); // before any error line, which would otherwise land inside the live block
   }
+}
+
+/** Words that name models, as directories: downloaded where they are ids. */
+async function findModels(
+  { positionals: specs }: Verb,
+  positionals: readonly string[],
+  { revision, offline }: HubFlagValues,
+  host: CliHost,
+  out: CloseableOutput,
+): Promise<readonly string[]> {
+  if (!specs.some(({ isModel }) => isModel)) return positionals;
+  const { findModel } = await import("./find-model.ts");
+  const options = {
+    revision,
+    offline: offline || undefined, // not given, the environment decides
+    signal: host.signal,
+    notice: (line: string) => out.notice(line),
+    streams: host,
+  };
+  const words: string[] = [];
+  for (const [i, word] of positionals.entries()) {
+    words.push(specs[i]?.isModel ? await findModel(word, options) : word);
+  }
+  return words;
+}
+
+interface HubFlagValues {
+  readonly revision?: string | undefined;
+  readonly offline?: boolean;
 }
 
 /** Help wins over everything else on the line, as long as it is not a value after `--`. */

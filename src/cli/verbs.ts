@@ -60,6 +60,10 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: "make a model smaller and faster: 4 or 8 bits a weight",
     load: async () => (await import("./quantize.ts")).quantize,
   },
+  download: {
+    summary: "fetch a model from Hugging Face into the cache",
+    load: async () => (await import("./download.ts")).download,
+  },
   inspect: {
     summary: "what is in a model, a checkpoint or a .safetensors file",
     load: async () => (await import("./inspect.ts")).inspect,
