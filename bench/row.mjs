@@ -61,7 +61,9 @@ export function inform({ name, value, unit, peer = null, peerValue = null, ratio
 }
 
 /** A row that could not be measured, and why. */
-export function skip({ name, unit, peer = null, rule: [of, sign, target], skipped }) {
-  const nothing = { value: null, unit, peer, peerValue: null, ratio: null };
-  return { name, ...nothing, target, pass: null, rule: `${of} ${sign} ${target}`, skipped };
+export function skip({ name, unit, peer = null, rule, skipped }) {
+  const told = inform({ name, value: null, unit, peer });
+  if (!rule) return { ...told, skipped };
+  const [of, sign, target] = rule;
+  return { ...told, target, rule: `${of} ${sign} ${target}`, skipped };
 }

@@ -2,7 +2,7 @@
 import { alternate, compareRounds, median } from "../measure.mjs";
 import { exportedModel } from "../models.mjs";
 import { startModel } from "../peer.mjs";
-import { inform } from "../row.mjs";
+import { inform, skip } from "../row.mjs";
 
 export const summary =
   "GPT-2 124M from the start of a process to the first token, against transformers.js; files cached";
@@ -13,7 +13,7 @@ export async function* measure({ repeats, log }) {
   const { missing, directory: model } = await exportedModel("gpt2", log);
   const row = { name: "start", unit: "s", peer: "transformers.js" };
   if (missing) {
-    yield { ...inform({ ...row, value: null }), skipped: `${missing} is not installed` };
+    yield skip({ ...row, skipped: `${missing} is not installed` });
     return;
   }
   let peer = "";

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import torch
+from onnx import TensorProto, helper
 from onnxruntime.transformers.optimizer import optimize_model
 from optimum.exporters.onnx import main_export
 from transformers import BertConfig, BertModel, GPT2Config, GPT2LMHeadModel
@@ -31,8 +32,29 @@ def main():
     model.save_model_to_file(str(partial / "onnx/model.onnx"))
     shutil.rmtree(exported)
     if name == "gpt2":
+        keep_last(model.model)
+        model.save_model_to_file(str(partial / "onnx/model_last.onnx"))
         shutil.copyfile(shared / "tok-gpt2/tokenizer.json", partial / "tokenizer.json")
     partial.rename(out)
+
+
+def keep_last(model):
+    """Scores of the last tokens only, as many as the input `num_logits_to_keep` says (0: all): transformers.js asks for one."""
+    graph = model.graph
+    head = next(node for node in graph.node if "logits" in node.output)
+    int64s = lambda name, values: graph.initializer.append(helper.make_tensor(name, TensorProto.INT64, [len(values)], values))
+    int64s("keep_one", [1])
+    int64s("keep_end", [2**62])
+    cut = [
+        helper.make_node("Neg", ["num_logits_to_keep"], ["keep_negative"]),
+        helper.make_node("Reshape", ["keep_negative", "keep_one"], ["keep_start"]),
+        helper.make_node("Slice", [head.input[0], "keep_start", "keep_end", "keep_one"], ["kept"]),
+    ]
+    at = list(graph.node).index(head)
+    for i, node in enumerate(cut):
+        graph.node.insert(at + i, node)
+    head.input[0] = "kept"
+    graph.input.append(helper.make_tensor_value_info("num_logits_to_keep", TensorProto.INT64, []))
 
 
 def build(name):

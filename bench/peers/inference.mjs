@@ -7,13 +7,13 @@ import { fail, say, seededRandom } from "./protocol.mjs";
 /** Tokens ahead of those that `decode` times. */
 const DECODE_PROMPT = 32;
 
-/** Options `--model PATH --threads N`, and whole numbers by the names given; what has no value is absent. */
+/** Options `--model PATH --file NAME --threads N`, and whole numbers by the names given; what has no value is absent. */
 export function readInferenceOptions(numbers = []) {
-  const names = ["model", "threads", ...numbers];
+  const names = ["model", "file", "threads", ...numbers];
   const { values } = parseArgs({
     options: Object.fromEntries(names.map((name) => [name, { type: "string" }])),
   });
-  const numeric = Object.entries(values).filter(([name]) => name !== "model");
+  const numeric = Object.entries(values).filter(([name]) => name !== "model" && name !== "file");
   return { ...values, ...Object.fromEntries(numeric.map(([name, value]) => [name, Number(value)])) };
 }
 

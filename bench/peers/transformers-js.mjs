@@ -1,6 +1,6 @@
 /**
- * Peer: transformers.js on ONNX Runtime's CPU provider. `--model` is a directory in the hub's layout with `onnx/model.onnx`;
- * commands of decoders or, for a BERT, of encoders (README.md).
+ * Peer: transformers.js on ONNX Runtime's CPU provider. `--model` is a directory in the hub's layout with `onnx/model.onnx`,
+ * or another `--file` there; commands of decoders or, for a BERT, of encoders (README.md).
  */
 import { basename, dirname } from "node:path";
 import {
@@ -16,7 +16,7 @@ import { importOrReportMissing, pinnedVersion } from "./protocol.mjs";
 
 const library = await importOrReportMissing("@huggingface/transformers");
 const { AutoConfig, AutoModel, AutoModelForCausalLM, BaseStreamer, env, mean_pooling, Tensor } = library;
-const { model: directory, threads } = readInferenceOptions();
+const { model: directory, file = "model", threads } = readInferenceOptions();
 env.allowRemoteModels = false;
 env.localModelPath = dirname(directory);
 
@@ -25,7 +25,12 @@ const config = await AutoConfig.from_pretrained(name);
 const isEncoder = config.model_type === "bert";
 const kind = isEncoder ? AutoModel : AutoModelForCausalLM;
 const session = { intraOpNumThreads: threads, interOpNumThreads: 1, graphOptimizationLevel: "all" };
-const model = await kind.from_pretrained(name, { dtype: "fp32", device: "cpu", session_options: session });
+const model = await kind.from_pretrained(name, {
+  dtype: "fp32",
+  device: "cpu",
+  model_file_name: file,
+  session_options: session,
+});
 
 const integers = (dims, values) => new Tensor("int64", BigInt64Array.from(values, BigInt), dims);
 const filled = (dims, value) => integers(dims, Array(dims[0] * dims[1]).fill(value));
