@@ -3,6 +3,9 @@ import type { Random } from "../core/random.ts";
 import type { SamplingOptions } from "./sampling-options.ts";
 import { processScores, type SequenceContext } from "./score-processing.ts";
 
+/** The best of so many tokens are found by insertion. */
+const MAX_SORTED = 256;
+
 /** A token and the natural logarithm of its probability. */
 export interface TokenLogProbability {
   readonly token: number;
@@ -25,15 +28,15 @@ export function sampleToken(
   context: SequenceContext = {},
 ): number {
   if (options.temperature === 0) return argmax(processScores(logits, previous, options, context));
-  const probabilities = tokenProbabilities(logits, previous, options, context);
+  const { tokens, weights } = candidates(logits, previous, options, context);
+  const total = sum(weights);
   let left = random.uniform();
   let last = 0;
-  for (let id = 0; id < probabilities.length; id++) {
-    const probability = probabilities[id]!;
-    if (probability === 0) continue;
-    left -= probability;
-    if (left < 0) return id;
-    last = id;
+  for (let i = 0; i < tokens.length; i++) {
+    if (weights[i] === 0) continue;
+    left -= weights[i]! / total;
+    if (left < 0) return tokens[i]!;
+    last = tokens[i]!;
   }
   return last; // the sum fell short of 1 by rounding
 }
@@ -55,23 +58,55 @@ export function tokenProbabilities(
   options: Omit<SamplingOptions, "seed">,
   context: SequenceContext = {},
 ): Float64Array {
+  const { tokens, weights } = candidates(logits, previous, options, context);
+  const total = sum(weights);
+  const probabilities = new Float64Array(logits.length);
+  for (let i = 0; i < tokens.length; i++) probabilities[tokens[i]!] = weights[i]! / total;
+  return probabilities;
+}
+
+/** The tokens that may be drawn, in ascending order, and their probabilities but for a factor. */
+interface Candidates {
+  readonly tokens: Int32Array;
+  readonly weights: Float64Array;
+}
+
+function candidates(
+  logits: Float32Array,
+  previous: ArrayLike<number>,
+  options: Omit<SamplingOptions, "seed">,
+  context: SequenceContext,
+): Candidates {
   const { temperature, topK, topP, minP, typicalP, epsilonCutoff, etaCutoff } = options;
   const scores = processScores(logits, previous, options, context);
   const best = scores[argmax(scores)]!;
   const floor = topK > 0 && topK < scores.length ? kthLargest(scores, topK) : Number.NEGATIVE_INFINITY;
-  const weights = new Float64Array(scores.length);
-  for (let id = 0; id < scores.length; id++) {
-    const score = scores[id]!;
-    if (score >= floor) weights[id] = Math.exp((score - best) / temperature);
+  const tokens = new Int32Array(scores.length);
+  let count = 0;
+  for (let id = 0; id < scores.length; id++) if (scores[id]! >= floor) tokens[count++] = id;
+  const weights = new Float64Array(count);
+  for (let i = 0; i < count; i++) weights[i] = Math.exp((scores[tokens[i]!]! - best) / temperature);
+  let found: Candidates = { tokens: tokens.subarray(0, count), weights };
+  const filter = (keep: (weights: Float64Array) => void) => {
+    keep(found.weights);
+    found = withoutZeros(found);
+  };
+  if (topP < 1) filter((left) => keepNucleus(left, topP));
+  if (minP > 0) filter((left) => keepAtLeast(left, minP)); // the best token's weight is 1
+  if (typicalP < 1) filter((left) => keepTypical(left, typicalP));
+  if (epsilonCutoff > 0) filter((left) => keepAtLeast(left, epsilonCutoff * sum(left)));
+  if (etaCutoff > 0) filter((left) => keepAtLeast(left, eta(left, etaCutoff) * sum(left)));
+  return found;
+}
+
+function withoutZeros({ tokens, weights }: Candidates): Candidates {
+  let count = 0;
+  for (let i = 0; i < weights.length; i++) {
+    if (weights[i] === 0) continue;
+    tokens[count] = tokens[i]!;
+    weights[count++] = weights[i]!;
   }
-  if (topP < 1) keepNucleus(weights, topP);
-  if (minP > 0) keepAtLeast(weights, minP); // the best token's weight is 1
-  if (typicalP < 1) keepTypical(weights, typicalP);
-  if (epsilonCutoff > 0) keepAtLeast(weights, epsilonCutoff * sum(weights));
-  if (etaCutoff > 0) keepAtLeast(weights, eta(weights, etaCutoff) * sum(weights));
-  const total = sum(weights);
-  for (let id = 0; id < weights.length; id++) weights[id]! /= total;
-  return weights;
+  return { tokens: tokens.subarray(0, count), weights: weights.subarray(0, count) };
 }
 
 /**
@@ -175,20 +210,32 @@ function eta(weights: Float64Array, epsilon: number): number {
 }
 
 /** Sets to zero all but the tokens whose surprise is nearest the entropy and that together hold the share. */
-function keepTypical(weights: Float64Array, share: number): void {
-  const total = sum(weights);
-  const expected = entropy(weights);
-  const closeness = weights.map((weight) =>
-    weight > 0 ? -Math.abs(Math.log(total / weight) - expected) : Number.NEGATIVE_INFINITY,
-  );
-  const kept = closeness.filter((value) => value > Number.NEGATIVE_INFINITY);
-  const measures = weights.filter((weight) => weight > 0);
-  const floor = threshold(kept, measures, share * total);
-  for (let id = 0; id < weights.length; id++) if (closeness[id]! < floor) weights[id] = 0;
+function keepTypical(given: Float64Array, share: number): void {
+  const total = sum(given);
+  const expected = entropy(given);
+  const closeness = new Float64Array(given.length);
+  for (let i = 0; i < given.length; i++) {
+    closeness[i] =
+      given[i] === 0 ? Number.NEGATIVE_INFINITY : -Math.abs(Math.log(total / given[i]!) - expected);
+  }
+  const floor = threshold(closeness.slice(), share * total, given.slice());
+  for (let i = 0; i < given.length; i++) if (closeness[i]! < floor) given[i] = 0;
 }
 
+/** Of few, by keeping those few sorted; of many, by quickselect. */
 function kthLargest(scores: ArrayLike<number>, k: number): number {
-  return threshold(Float64Array.from(scores), new Float64Array(scores.length).fill(1), k);
+  if (k > MAX_SORTED) return threshold(Float64Array.from(scores), k, new Float64Array(scores.length).fill(1));
+  const best = new Float64Array(k).fill(Number.NEGATIVE_INFINITY); // descending
+  let least = Number.NEGATIVE_INFINITY;
+  for (let id = 0; id < scores.length; id++) {
+    const score = scores[id]!;
+    if (score <= least) continue;
+    let at = k - 1;
+    for (; at > 0 && best[at - 1]! < score; at--) best[at] = best[at - 1]!;
+    best[at] = score;
+    least = best[k - 1]!;
+  }
+  return least;
 }
 
 /** Sets to zero the weights outside the smallest set of the largest ones that holds a share of at least `topP`. */
@@ -198,8 +245,10 @@ function keepNucleus(weights: Float64Array, topP: number): void {
   const wanted = topP * total;
   // V weights of that size together are within the share left out, so only the larger ones, often few, are looked at.
   const negligible = Math.min((total - wanted) / weights.length, 0.5); // the best token's weight is 1
-  const candidates = weights.filter((weight) => weight > negligible);
-  const floor = threshold(candidates, candidates.slice(), wanted);
+  const likely = new Float64Array(weights.length);
+  let count = 0;
+  for (let id = 0; id < weights.length; id++) if (weights[id]! > negligible) likely[count++] = weights[id]!;
+  const floor = threshold(likely.subarray(0, count), wanted);
   let share = 0;
   for (let id = 0; id < weights.length; id++) {
     if (weights[id]! > floor) share += weights[id]!;
@@ -213,33 +262,33 @@ function keepNucleus(weights: Float64Array, topP: number): void {
 }
 
 /**
- * The largest value such that the measures of it and of the values above it reach `wanted`; the smallest value if all do not.
- * Quickselect, which leaves both arrays in another order: the time is linear in their length.
+ * The largest value such that the measures of it and of the values above it reach `wanted`; the smallest value if all do not. A value
+ * measures itself unless `measures` says otherwise. Quickselect, which leaves the arrays in another order: the time is linear.
  */
-function threshold(values: Float64Array, measures: Float64Array, wanted: number): number {
+function threshold(values: Float64Array, wanted: number, measures?: Float64Array): number {
   let [low, high, above] = [0, values.length, 0];
+  const exchange = (i: number, j: number) => {
+    swap(values, i, j);
+    if (measures) swap(measures, i, j);
+  };
+  const measured = measures ?? values;
   for (;;) {
     const pivot = values[(low + high) >> 1]!;
     let [at, firstSmaller, larger, equal] = [low, high, 0, 0]; // larger or equal | not yet seen | smaller
     while (at < firstSmaller) {
       const value = values[at]!;
       if (value < pivot) {
-        swap(values, at, --firstSmaller);
-        swap(measures, at, firstSmaller);
+        exchange(at, --firstSmaller);
         continue;
       }
-      if (value === pivot) equal += measures[at]!;
-      else larger += measures[at]!;
+      if (value === pivot) equal += measured[at]!;
+      else larger += measured[at]!;
       at++;
     }
     if (above + larger >= wanted) {
       // Among the larger ones: the pivot's equals go, so that the range always shrinks.
       let end = low;
-      for (let i = low; i < firstSmaller; i++) {
-        if (values[i] === pivot) continue;
-        swap(values, i, end);
-        swap(measures, i, end++);
-      }
+      for (let i = low; i < firstSmaller; i++) if (values[i] !== pivot) exchange(i, end++);
       high = end;
     } else if (above + larger + equal >= wanted || firstSmaller === high) return pivot;
     else {

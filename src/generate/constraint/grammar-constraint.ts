@@ -6,8 +6,8 @@ import { type Place, Pushdown } from "./pushdown.ts";
 import type { ConstraintState, TokenConstraint } from "./token-constraint.ts";
 import { TokenVocabulary } from "./token-vocabulary.ts";
 
-/** States kept, so that texts that come to the same place share masks; beyond that many they are forgotten. */
-const MAX_STATES = 20_000;
+/** Bytes of masks kept, so that texts that come to the same place share them; beyond that they are forgotten, and found again. */
+const MAX_MASK_BYTES = 64 * 2 ** 20;
 
 /**
  * A constraint by a grammar.
@@ -62,7 +62,7 @@ export class GrammarConstraint implements TokenConstraint {
     const key = `${canEnd ? "end " : ""}${keys.join(" ")}`;
     const known = this.#states.get(key);
     if (known) return known;
-    if (this.#states.size >= MAX_STATES) this.#states.clear();
+    if (this.#states.size * (this.#vocabulary.size / 8) > MAX_MASK_BYTES) this.#states.clear();
     const state = new GrammarState(this, places, canEnd);
     this.#states.set(key, state);
     return state;

@@ -4,6 +4,9 @@ import { ROOT, type TokenVocabulary } from "./token-vocabulary.ts";
 /** Where the shortest completion is longer than that, its bytes are counted in place of its tokens. */
 const MAX_COUNTED_BYTES = 2048;
 
+/** Bytes of steps kept for one automaton; beyond that they are forgotten, and found again. */
+const MAX_STEP_BYTES = 64 * 2 ** 20;
+
 /** What tokens do that begin at one state of an automaton. */
 export interface TokenSteps {
   /** Those that end within it, or where it may end: bits as in a mask. */
@@ -59,6 +62,7 @@ export class Terminal {
     const key = this.automaton.horizonKey(state, this.#vocabulary.longest);
     let steps = this.#steps.get(key);
     if (!steps) {
+      if (this.#steps.size * (this.#vocabulary.size / 8) > MAX_STEP_BYTES) this.#steps.clear();
       steps = this.#findSteps(state);
       this.#steps.set(key, steps);
     }
