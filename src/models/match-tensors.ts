@@ -12,7 +12,7 @@ export interface Described {
  * The published name of each parameter, by path.
  *
  * @param published the names of all tensors that stand for a whole parameter
- * @throws {FormatError} if a parameter has none, or tensors are left over.
+ * @throws {FormatError} if a parameter has none or two, or tensors are left over.
  */
 export function matchTensors<M extends Described>(
   directory: string,
@@ -24,7 +24,13 @@ export function matchTensors<M extends Described>(
   const names = new Set(published);
   for (const name of published) {
     const path = family.pathOfPublished(name, model, names);
-    if (path !== undefined) nameOf.set(path, name);
+    if (path === undefined) continue;
+    const other = nameOf.get(path);
+    if (other !== undefined) {
+      const got = `"${other}" and "${name}"`;
+      throw new FormatError({ where: directory, expected: `one tensor for ${path}`, got });
+    }
+    nameOf.set(path, name);
   }
   const known = new Set(model.parameters.map(({ path }) => path));
   const missing = [...known].filter((path) => !nameOf.has(path));

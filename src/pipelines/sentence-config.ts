@@ -31,12 +31,12 @@ const SWITCHES: Readonly<Record<string, string>> = {
   pooling_mode_lasttoken: "lasttoken",
 };
 
-const POOLING_NAMES: Readonly<Record<string, Pooling>> = {
-  cls: "cls",
-  mean: "mean",
-  max: "max",
-  mean_sqrt_len_tokens: "mean-sqrt",
-};
+const POOLING_NAMES: ReadonlyMap<unknown, Pooling> = new Map([
+  ["cls", "cls"],
+  ["mean", "mean"],
+  ["max", "max"],
+  ["mean_sqrt_len_tokens", "mean-sqrt"],
+]);
 
 /**
  * Reads `modules.json` and what it names, as sentence-transformers lays them beside a model.
@@ -81,11 +81,11 @@ function readPooling(path: string): readonly Pooling[] {
   const config = readJsonObject(path);
   const stated = config.pooling_mode ?? switchedOn(config);
   const modes: readonly JsonValue[] = Array.isArray(stated) ? stated : [stated];
-  const known = modes.map((mode) => (typeof mode === "string" ? POOLING_NAMES[mode] : undefined));
+  const known = modes.map((mode) => POOLING_NAMES.get(mode));
   if (modes.length > 0 && known.every((mode) => mode !== undefined)) return known;
   throw new FormatError({
     where: `${path} pooling_mode`,
-    expected: `some of ${Object.keys(POOLING_NAMES).join(", ")}`,
+    expected: `some of ${[...POOLING_NAMES.keys()].join(", ")}`,
     got: describeJson(stated),
   });
 }

@@ -1,9 +1,11 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Random } from "../../core/random.ts";
 import { readWeights } from "../../engine/stored-tensor.ts";
+import { SafetensorsFile } from "../../hub/safetensors.ts";
+import { streamSafetensors } from "../../hub/safetensors-writer.ts";
 import { initializeParameters } from "../../nn/scope.ts";
 import { loadEncoder, loadModel } from "../load-model.ts";
 import { saveEncoder } from "../save-model.ts";
@@ -129,6 +131,21 @@ describe("a checkpoint that is not what it says", () => {
     [...bert("bare", { model_type: undefined }), "model_type: expected a known architecture, got null."],
   ])("%s with %j", (name, change, message) => {
     expect(changed(name, change)).toThrow(message);
+  });
+
+  test("one tensor under two names is refused, as nothing says which of them counts", () => {
+    changed("bare", {});
+    const path = join(place, "model.safetensors");
+    const file = SafetensorsFile.open(path);
+    const tensors = [...file.tensors.keys()].map((name) => [name, file.read(name)] as const);
+    file.close();
+    const twice = tensors.find(([name]) => name === "pooler.dense.bias")!;
+    const target = join(place, "twice.safetensors");
+    streamSafetensors(target, [...tensors, ["bert.pooler.dense.bias", twice[1]]], {}, place);
+    renameSync(target, path);
+    expect(() => loadEncoder(place)).toThrow(
+      'expected one tensor for pooler.dense.bias, got "bert.pooler.dense.bias" and "pooler.dense.bias"',
+    );
   });
 
   test("without architecture and problem type, the tensors and the number of labels tell", () => {
