@@ -2,9 +2,11 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
+import { BYTE_ORDER, BYTE_TO_CHAR } from "./byte-alphabet.ts";
 import { parseSentencePiece } from "./sentencepiece.ts";
 import { parseTiktoken, TIKTOKEN_ENCODINGS } from "./tiktoken.ts";
 import { loadTokenizer, parseTokenizer, type Tokenizer } from "./tokenizer.ts";
+import { bpeTokenizerJson } from "./vocabulary-files.ts";
 
 // Ids, offsets and texts that the reference libraries gave for published vocabularies (../shared/data/tok-*).
 
@@ -173,6 +175,86 @@ withData("tok-whisper", (directory) => {
     const text = read(directory, "multilingual.tiktoken.gz").toString();
     const tokenizer = parseTiktoken(text, TIKTOKEN_ENCODINGS.multilingual!, "multilingual");
     expectPlain(tokenizer, readLines(directory, "vectors/golden-tiktoken-multilingual.jsonl.gz"));
+  });
+});
+
+withData("tok-tiktoken", (directory) => {
+  it("gives other libraries' vectors", () => {
+    const load = (name: string) =>
+      parseTiktoken(read(directory, `${name}.tiktoken.gz`).toString(), TIKTOKEN_ENCODINGS[name]!, name);
+    const cl100k = load("cl100k_base");
+    const vectors = readVectors(directory, "vectors/transformersjs-Xenova__gpt-4.json");
+    expectPlain(cl100k, vectors);
+    let count = vectors.length;
+    for (const [name, tokenizer] of [
+      ["cl100k_base", cl100k] as const,
+      ["r50k_base", load("r50k_base")] as const,
+    ]) {
+      const rows = read(directory, `vectors/jtokkit-${name}.csv`).toString().matchAll(CSV_ROW);
+      for (const [, quoted, plain, ids] of rows) {
+        if (ids === undefined) continue;
+        const text = quoted === undefined ? plain! : quoted.replaceAll('""', '"');
+        expect([...tokenizer.encode(text)], text).toEqual(JSON.parse(ids));
+        count++;
+      }
+    }
+    expect(count).toBeGreaterThan(100);
+  });
+});
+
+/** A text, perhaps quoted, and its ids. */
+const CSV_ROW = /^(?:"((?:[^"]|"")*)"|([^",]*)),"?(\[[\d, ]*\])"?,/gm;
+
+withData("tok-whisper", (directory) => {
+  it("gives the ids of whisper-tiny.en, which has GPT-2's ranks", () => {
+    const ranks = read(directory, "../tok-tiktoken/r50k_base.tiktoken.gz").toString();
+    const specialTokens = {
+      "<|endoftext|>": 50256,
+      "<|startoftranscript|>": 50257,
+      "<|notimestamps|>": 50362,
+    };
+    const tokenizer = parseTiktoken(ranks, { ...TIKTOKEN_ENCODINGS.r50k_base!, specialTokens }, "tiny.en");
+    const vectors = readVectors(directory, "vectors/transformersjs-onnx-community__whisper-tiny.en.json");
+    for (const { text, ids, decoded } of vectors) {
+      const marked = `<|startoftranscript|><|notimestamps|>${text}<|endoftext|>`;
+      expect([...tokenizer.encodeMarked(marked)]).toEqual(ids);
+      expect(tokenizer.decode(ids, { skipSpecial: false })).toBe(decoded);
+    }
+    expect(vectors.length).toBeGreaterThan(10);
+  });
+});
+
+withData("tok-clip", (directory) => {
+  it("gives the vectors of transformers.js", () => {
+    const lines = read(directory, "bpe_simple_vocab_16e6.txt.gz").toString().split("\n");
+    const merges = lines.slice(1, 49152 - 256 - 2 + 1);
+    const bytes = Array.from(BYTE_ORDER, (byte) => BYTE_TO_CHAR[byte]!);
+    const joined = merges.map((merge) => merge.replace(" ", ""));
+    const marks = ["<|startoftext|>", "<|endoftext|>"];
+    const tokens = [...bytes, ...bytes.map((byte) => `${byte}</w>`), ...joined, ...marks];
+    const vocabulary = Object.fromEntries(tokens.map((text, id) => [text, id]));
+    const config = { tokenizer_class: "CLIPTokenizer", bos_token: marks[0], eos_token: marks[1] };
+    const tokenizer = parseTokenizer(bpeTokenizerJson(vocabulary, merges.join("\n"), config), "clip");
+    const vectors = readVectors(directory, "vectors/transformersjs-Xenova__clip-vit-base-patch16.json");
+    // Their texts have been cleaned up as a whole.
+    for (const { text, ids } of vectors) expect([...tokenizer.encodeInput(text).ids], text).toEqual(ids);
+    expect(tokenizer.decode(vectors[0]!.ids)).toBe("you should 've done this");
+    expect(vectors).toHaveLength(12);
+  });
+});
+
+withData("tok-mistral", (directory) => {
+  it("gives the tokens of chats that have been rendered, v3", () => {
+    const name = "mistral_instruct_tokenizer_240323.model.v3";
+    const tokenizer = parseSentencePiece(read(directory, name), name);
+    // Marks stand there for spaces, also for the one that SentencePiece puts before each text.
+    const text = read(directory, "samples/no_tools/text_v3.txt").toString();
+    const { tokens } = JSON.parse(read(directory, "samples/no_tools/tokens_v3.json").toString());
+    const rendered = text
+      .trimEnd()
+      .replaceAll(/([\]>])▁/g, "$1")
+      .replaceAll("▁", " ");
+    expect([...tokenizer.encodeMarked(rendered)]).toEqual(tokens);
   });
 });
 

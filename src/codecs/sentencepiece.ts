@@ -10,6 +10,7 @@ import { Charsmap } from "./stages/charsmap.ts";
 import { type Normalizer, readNormalizer, sequenceOf } from "./stages/normalizers.ts";
 import { Unigram } from "./stages/unigram.ts";
 import { type WordModel, WordTokens } from "./stages/word-model.ts";
+import { wordwise } from "./stages/wordwise.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import {
   type AddedToken,
@@ -148,10 +149,12 @@ function unigramJson(file: SentencePieceFile): JsonObject {
 }
 
 function bpeModel(file: SentencePieceFile, where: string): WordModel {
-  const plain = new Bpe({
-    ids: new Map(
-      file.pieces.flatMap(({ text, type }, id) => (isText(type) || type === "byte" ? [[text, id]] : [])),
-    ),
+  const usable = file.pieces.flatMap(({ text, type }, id) =>
+    isText(type) || type === "byte" ? [[text, id] as const] : [],
+  );
+  const ids = new Map(usable);
+  const bpe = new Bpe({
+    ids,
     rules: new MergeRules(mergeRules(file, where)),
     prefix: "",
     suffix: "",
@@ -160,6 +163,7 @@ function bpeModel(file: SentencePieceFile, where: string): WordModel {
     hasByteFallback: file.hasByteFallback,
     ignoresMerges: false,
   });
+  const plain = wordwise(bpe, ids.keys(), ids.has(MARK));
   const fixed = userDefined(file);
   return fixed.length === 0 ? plain : new FixedSymbols(plain, new AddedTokens(fixed));
 }

@@ -1,5 +1,5 @@
 import { FormatError } from "../../core/errors.ts";
-import { BYTE_TO_CHAR } from "../byte-alphabet.ts";
+import { BYTE_TO_CHAR, bytesToAlphabet } from "../byte-alphabet.ts";
 import type { SetTest } from "../code-point-set.ts";
 import { readSplitPattern, type SplitPattern } from "../regex/split-pattern.ts";
 import { describe, type JsonObject, requireArray, requireObject } from "../tokenizer-json.ts";
@@ -41,7 +41,8 @@ const READERS: Readonly<Record<string, (json: JsonObject, where: string) => Norm
   Precompiled: (json, where) => {
     const bytes = Buffer.from(requireString(json.precompiled_charsmap, where), "base64");
     const charsmap = new Charsmap(bytes, `${where}.precompiled_charsmap`);
-    return (text) => mapGraphemes(text, charsmap);
+    const rules = rulesOf(charsmap);
+    return (text) => mapGraphemes(text, rules);
   },
   ByteLevel: () => spellBytes,
   Sequence: (json, where) => {
@@ -96,10 +97,9 @@ export function spellBytes(source: AlignedText): AlignedText {
   const edit = new TextEdit(source);
   const { text } = source;
   while (edit.at < text.length) {
-    const char = text.slice(edit.at, edit.at + sizeAt(text, edit.at));
-    let spelled = "";
-    for (const byte of encodeUtf8(char)) spelled += BYTE_TO_CHAR[byte];
-    edit.replaceNext(spelled);
+    const code = text.charCodeAt(edit.at);
+    if (code < 0x80) edit.replaceNext(BYTE_TO_CHAR[code]!);
+    else edit.replaceNext(bytesToAlphabet(encodeUtf8(text.slice(edit.at, edit.at + sizeAt(text, edit.at)))));
   }
   return edit.finish();
 }
@@ -186,25 +186,37 @@ function spaceChinese(source: AlignedText): AlignedText {
  * SentencePiece's rules as the Hugging Face library applies them: to graphemes of less than six bytes, else to single
  * characters, and by the shortest rule that begins one.
  */
-function mapGraphemes(source: AlignedText, charsmap: Charsmap): AlignedText {
+function mapGraphemes(source: AlignedText, rules: (part: string) => string | undefined): AlignedText {
   const edit = new TextEdit(source);
-  const mapped = (part: string): string | undefined => {
-    const bytes = encodeUtf8(part);
-    return charsmap.match(bytes, 0, bytes.length, "shortest")?.text;
-  };
   for (const grapheme of graphemesOf(source.text)) {
-    const whole = grapheme.length < 6 && encodeUtf8(grapheme).length < 6 ? mapped(grapheme) : undefined;
-    if (whole !== undefined) substitute(edit, grapheme, whole);
-    else {
-      for (const char of grapheme) {
-        const single = mapped(char);
-        if (single === undefined) edit.keepTo(edit.at + char.length);
-        else substitute(edit, char, single);
-      }
+    const whole = grapheme.length < 6 ? rules(grapheme) : undefined;
+    if (whole !== undefined) {
+      substitute(edit, grapheme, whole);
+      continue;
+    }
+    for (const char of grapheme) {
+      const single = char === grapheme ? undefined : rules(char);
+      if (single === undefined) edit.keepTo(edit.at + char.length);
+      else substitute(edit, char, single);
     }
   }
   return edit.finish();
 }
+
+/** The replacement of a grapheme or character of less than six bytes; those met before are remembered, within bounds. */
+function rulesOf(charsmap: Charsmap): (part: string) => string | undefined {
+  const known = new Map<string, string | undefined>();
+  return (part) => {
+    if (known.has(part)) return known.get(part);
+    const bytes = encodeUtf8(part);
+    const found = bytes.length < 6 ? charsmap.match(bytes, 0, bytes.length, "shortest")?.text : undefined;
+    if (known.size >= MAX_KNOWN) known.clear();
+    known.set(part, found);
+    return found;
+  };
+}
+
+const MAX_KNOWN = 1 << 15;
 
 /** Characters stand for one another in order; one too many for the last one, and what is left over is left out. */
 function substitute(edit: TextEdit, old: string, replacement: string): void {
@@ -217,16 +229,27 @@ function substitute(edit: TextEdit, old: string, replacement: string): void {
   edit.skip(oldCount - characters.length);
 }
 
+/** Code units that are segmented at a time: what the segmenter takes grows with the square of the text. */
+const WINDOW = 512;
+
 function* graphemesOf(text: string): Generator<string> {
-  if (isAscii(text)) {
-    for (let at = 0; at < text.length; at++) {
-      if (text[at] === "\r" && text[at + 1] === "\n") yield text.slice(at, ++at + 1);
-      else yield text[at]!;
-    }
-    return;
-  }
   const segmenter = new Intl.Segmenter("en", { granularity: "grapheme" });
-  for (const { segment } of segmenter.segment(text)) yield segment;
+  for (let at = 0; at < text.length; ) {
+    const code = text.charCodeAt(at);
+    const next = at + 1 < text.length ? text.charCodeAt(at + 1) : 0;
+    if (code < 0x80 && next < 0x80) {
+      const size = code === 0x0d && next === 0x0a ? 2 : 1;
+      yield text.slice(at, at + size);
+      at += size;
+      continue;
+    }
+    const window = text.slice(at, at + WINDOW);
+    const segments = Array.from(segmenter.segment(window), ({ segment }) => segment);
+    // The last one may go on behind the window.
+    if (at + WINDOW < text.length && segments.length > 1) segments.pop();
+    yield* segments;
+    for (const segment of segments) at += segment.length;
+  }
 }
 
 function isSpace(point: number): boolean {

@@ -5,6 +5,7 @@ import { describe, type JsonObject, requireArray, type TokenList } from "../toke
 import { Bpe, byteToken } from "./bpe.ts";
 import { Unigram } from "./unigram.ts";
 import type { WordModel } from "./word-model.ts";
+import { wordwise } from "./wordwise.ts";
 import { WordLevel, WordPiece } from "./word-piece.ts";
 
 /** What a reader of models gets. */
@@ -45,7 +46,8 @@ function readBpe({ model, tokens, ids, where }: Source): WordModel {
   }
   const prefix = optionalString(model.continuing_subword_prefix, `${where}.continuing_subword_prefix`);
   const suffix = optionalString(model.end_of_word_suffix, `${where}.end_of_word_suffix`);
-  return new Bpe({
+  const ignoresMerges = model.ignore_merges === true;
+  const bpe = new Bpe({
     ids,
     rules: new MergeRules(readMerges(model.merges, tokens, prefix, `${where}.merges`)),
     prefix,
@@ -53,8 +55,9 @@ function readBpe({ model, tokens, ids, where }: Source): WordModel {
     unknownId: namedId(model.unk_token, tokens, where),
     fusesUnknown: model.fuse_unk === true,
     hasByteFallback: model.byte_fallback === true,
-    ignoresMerges: model.ignore_merges === true,
+    ignoresMerges,
   });
+  return prefix + suffix === "" && !ignoresMerges ? wordwise(bpe, ids.keys(), ids.has("▁")) : bpe;
 }
 
 function readWordPiece({ model, tokens, ids, where }: Source): WordModel {
