@@ -21,6 +21,8 @@ export {
   type Tokenizer,
 } from "./codecs/tokenizer.ts";
 export { type TrainByteBpeOptions, trainByteBpe } from "./codecs/train-byte-bpe.ts";
+export { parseSentencePiece, type Surround } from "./codecs/sentencepiece.ts";
+export { parseTiktoken, TIKTOKEN_ENCODINGS, type TiktokenEncoding } from "./codecs/tiktoken.ts";
 export { type TrainWordPieceOptions, trainWordPiece } from "./codecs/train-word-piece.ts";
 export { type DType, type HostTensor, hostTensor, type TypedArray } from "./core/dtype.ts";
 export {

@@ -1,5 +1,7 @@
+import { SetTest } from "./code-point-set.ts";
+import { RUST_WORD } from "./regex/properties.ts";
 import type { AddedToken } from "./tokenizer-json.ts";
-import { CODE_POINT_CLASS, LETTER, NUMBER, WHITESPACE } from "./unicode-classes.ts";
+import { CODE_POINT_CLASS, WHITESPACE } from "./unicode-classes.ts";
 
 /** A stretch of text, or one added token (`id`) found in it. */
 export interface Segment {
@@ -84,15 +86,20 @@ function newNode(): TrieNode {
 }
 
 function standsAlone(token: AddedToken, text: string, start: number, end: number): boolean {
-  return !token.single_word || !(isWord(text, start - 1) || isWord(text, end));
+  return !token.single_word || !(isWordBefore(text, start) || isWord(text, end));
 }
 
+function isWordBefore(text: string, at: number): boolean {
+  return isWord(text, at - 1) || (at > 1 && text.codePointAt(at - 2)! > 0xffff && isWord(text, at - 2));
+}
+
+/** Whether the character at `at` is one of a word. */
 function isWord(text: string, at: number): boolean {
   const code = text.codePointAt(at);
-  if (code === undefined) return false;
-  const kind = CODE_POINT_CLASS[code];
-  return kind === LETTER || kind === NUMBER || code === 0x5f;
+  return code !== undefined && IS_WORD.has(code);
 }
+
+const IS_WORD = new SetTest(RUST_WORD);
 
 function spaceStart(text: string, at: number): number {
   while (at > 0 && CODE_POINT_CLASS[text.charCodeAt(at - 1)] === WHITESPACE) at--;

@@ -1,6 +1,6 @@
 import { type CodePointSet, intersect, invert, range, union } from "../code-point-set.ts";
 import type { PatternReader } from "./pattern-reader.ts";
-import { CLASS_WORD, DIGIT, HEX, posixSet, propertySet, SPACE, WORD } from "./properties.ts";
+import { CLASS_WORD, DIGIT, HEX, posixSet, propertySet, RUST_WORD, SPACE, WORD } from "./properties.ts";
 
 const CONTROLS: Readonly<Record<string, number>> = { t: 9, n: 10, v: 11, f: 12, r: 13, a: 7, e: 27 };
 
@@ -19,9 +19,9 @@ export function readSetEscape(reader: PatternReader): { point: number } | { set:
     case "S":
       return { set: invert(SPACE) };
     case "w":
-      return { set: WORD };
+      return { set: reader.isRust ? RUST_WORD : WORD };
     case "W":
-      return { set: invert(WORD) };
+      return { set: invert(reader.isRust ? RUST_WORD : WORD) };
     case "h":
       return { set: HEX };
     case "H":
@@ -82,8 +82,9 @@ function readItem(reader: PatternReader): CodePointSet {
 function readMember(reader: PatternReader): { point: number } | { set: CodePointSet } {
   if (!reader.take("\\")) return { point: reader.next("] at the end of a class").codePointAt(0)! };
   if (reader.take("b")) return { point: 8 };
-  if (reader.take("w")) return { set: CLASS_WORD };
-  if (reader.take("W")) return { set: invert(CLASS_WORD) };
+  const words = reader.isRust ? RUST_WORD : CLASS_WORD;
+  if (reader.take("w")) return { set: words };
+  if (reader.take("W")) return { set: invert(words) };
   return readSetEscape(reader);
 }
 

@@ -41,7 +41,7 @@ class Parser {
   #folding: CaseFolding | undefined;
 
   constructor(pattern: string, dialect: Dialect, where: string) {
-    this.#reader = new PatternReader(pattern, where);
+    this.#reader = new PatternReader(pattern, where, dialect === "rust");
     this.#dialect = dialect;
   }
 

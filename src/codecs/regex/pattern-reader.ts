@@ -7,10 +7,13 @@ const MAX_DEPTH = 40;
 export class PatternReader {
   readonly #pattern: string;
   readonly #where: string;
+  /** Whether it is in the syntax of Rust. */
+  readonly isRust: boolean;
   #at = 0;
   #depth = 0;
 
-  constructor(pattern: string, where: string) {
+  constructor(pattern: string, where: string, isRust: boolean) {
+    this.isRust = isRust;
     this.#pattern = pattern;
     this.#where = where;
   }

@@ -23,6 +23,9 @@ export const WORD: CodePointSet = union([
   range(0xbc, 0xbe),
 ]);
 
+/** The word characters of Rust's regular expressions: joiners, too. */
+export const RUST_WORD: CodePointSet = union([CLASS_WORD, range(0x200c, 0x200d)]);
+
 const NAMED: Readonly<Record<string, () => CodePointSet>> = {
   any: () => range(0, 0x10ffff),
   alpha: () => ALPHABETIC,

@@ -142,6 +142,7 @@ function wordSuffix(suffix: string): DecodingStepMaker {
       suffix === "" ? piece : piece.replaceAll(suffix, replacement);
     return {
       push: (piece) => {
+        if (piece === "") return [];
         const out = held === undefined ? [] : [change(held, " ")];
         held = piece;
         return out;

@@ -16,7 +16,7 @@ export const GPT2_PATTERN =
 
 const READERS: Readonly<Record<string, (json: JsonObject, where: string) => PreTokenizer>> = {
   ByteLevel: byteLevel,
-  Whitespace: () => splitter(regexPattern("\\w+|[^\\w\\s]+", "oniguruma", "Whitespace"), "Removed", true),
+  Whitespace: () => splitter(regexPattern("\\w+|[^\\w\\s]+", "rust", "Whitespace"), "Removed", true),
   WhitespaceSplit: () => splitter(characters(isSpace), "Removed"),
   BertPreTokenizer: () => (text) =>
     splitText(text, characters(isSpace), "Removed").flatMap((word) =>
