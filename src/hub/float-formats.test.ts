@@ -1,4 +1,5 @@
-import { expect, test } from "vitest";
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
 import { float16ToFloat32Bits, widenToFloat32 } from "./float-formats.ts";
 
 const ALL = Uint16Array.from({ length: 65_536 }, (_, i) => i);
@@ -49,4 +50,17 @@ test("F64 rounds to nearest, ties to even", () => {
   widenToFloat32("F64", source.buffer, widened);
   const expected = [0.10000000149011612, 1, 1 + 2 ** -22, Number.POSITIVE_INFINITY, -0, Number.NaN];
   expect([...widened]).toEqual(expected);
+});
+
+describe("8-bit floats", () => {
+  const path = new URL("../../test/fixtures/hub/float8.json", import.meta.url);
+  const golden = JSON.parse(readFileSync(path, "utf8")) as Readonly<Record<"F8_E4M3" | "F8_E5M2", string>>;
+
+  test.each(["F8_E4M3", "F8_E5M2"] as const)("every byte of %s is what PyTorch makes of it", (dtype) => {
+    const raw = new Uint8Array(Buffer.from(golden[dtype], "base64"));
+    const expected = new Float32Array(raw.buffer);
+    const found = new Float32Array(256);
+    widenToFloat32(dtype, Uint8Array.from({ length: 256 }, (_, byte) => byte).buffer, found);
+    expect(found).toEqual(expected); // NaN equals NaN, and -0 is not 0
+  });
 });

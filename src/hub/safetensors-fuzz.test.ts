@@ -1,9 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { FormatError } from "../core/errors.ts";
+import { FormatError, PlinthError } from "../core/errors.ts";
+import { openModelDirectory } from "./model-directory.ts";
 import { SafetensorsFile } from "./safetensors.ts";
 
 let path = "";
@@ -11,6 +12,24 @@ beforeAll(() => {
   path = join(mkdtempSync(join(tmpdir(), "plinth-fuzz-")), "x.safetensors");
 });
 afterAll(() => rmSync(join(path, ".."), { recursive: true }));
+
+/** Short in CI; a longer run by `PLINTH_FUZZ_RUNS=100000`. */
+const OPTIONS = { numRuns: Number(process.env.PLINTH_FUZZ_RUNS ?? 300), seed: 16 };
+
+/** Of processor time for one input, and of memory beyond its size. */
+const MOST_MS = 1000;
+const MOST_BYTES = 64 * 2 ** 20;
+
+/** Runs one input within the limits on time and memory. */
+function limited<T>(sizeBytes: number, run: () => T): T {
+  const [start, before] = [process.cpuUsage(), process.memoryUsage()];
+  const result = run();
+  expect(process.cpuUsage(start).user / 1000).toBeLessThan(MOST_MS);
+  const after = process.memoryUsage();
+  expect(after.arrayBuffers - before.arrayBuffers).toBeLessThan(sizeBytes + MOST_BYTES);
+  expect(after.heapUsed - before.heapUsed).toBeLessThan(sizeBytes + MOST_BYTES);
+  return result;
+}
 
 function encode(header: unknown, dataBytes: number): Uint8Array {
   const text = new TextEncoder().encode(JSON.stringify(header));
@@ -30,6 +49,10 @@ const HEADER = {
 
 /** Opens and reads everything: it either works, with every byte belonging to one tensor, or is a FormatError. */
 function exercise(bytes: Uint8Array): "accepted" | "refused" {
+  return limited(bytes.length, () => exerciseFile(bytes));
+}
+
+function exerciseFile(bytes: Uint8Array): "accepted" | "refused" {
   writeFileSync(path, bytes);
   let file: SafetensorsFile | undefined;
   try {
@@ -63,7 +86,7 @@ test("altered bytes: typed errors only", () => {
       if (intact) expect(exercise(bytes)).toBe("accepted");
       else exercise(bytes);
     }),
-    { numRuns: 700 },
+    OPTIONS,
   );
 });
 
@@ -90,7 +113,7 @@ test("altered header fields: typed errors only, and nothing accepted that does n
         header.set(tensor, { ...header.get(tensor), [key]: value });
       exercise(encode(Object.fromEntries(header), dataBytes));
     }),
-    { numRuns: 700 },
+    OPTIONS,
   );
 });
 
@@ -99,6 +122,47 @@ test("any bytes at all: typed errors only", () => {
     fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
       exercise(bytes);
     }),
-    { numRuns: 300 },
+    OPTIONS,
+  );
+});
+
+test("an index and a configuration of a stranger: typed errors only", () => {
+  const directory = join(path, "..", "model");
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, "model-00001-of-00001.safetensors"), encode(HEADER, 32));
+  const shard = fc.oneof(
+    fc.constantFrom(
+      "model-00001-of-00001.safetensors",
+      "../x.safetensors",
+      "/etc/passwd",
+      "x",
+      "a\0.safetensors",
+      "..",
+    ),
+    fc.jsonValue(),
+  );
+  const name = fc.constantFrom("a", "b", "c", "d", "e", "__proto__", "");
+  const index = fc.oneof(
+    fc.record({ weight_map: fc.oneof(fc.dictionary(name, shard), fc.jsonValue()), metadata: fc.jsonValue() }),
+    fc.jsonValue(),
+  );
+  fc.assert(
+    fc.property(index, fc.jsonValue(), fc.array(fc.nat(), { maxLength: 3 }), (value, config, cuts) => {
+      let text = JSON.stringify(value);
+      for (const at of cuts)
+        text = text.slice(0, at % (text.length + 1)) + text.slice((at % (text.length + 1)) + 1);
+      writeFileSync(join(directory, "model.safetensors.index.json"), text);
+      writeFileSync(join(directory, "config.json"), JSON.stringify(config));
+      limited(text.length, () => {
+        try {
+          const opened = openModelDirectory(directory);
+          for (const tensor of opened.weights.names) opened.weights.entry(tensor);
+          opened.close();
+        } catch (error) {
+          expect(error).toBeInstanceOf(PlinthError);
+        }
+      });
+    }),
+    OPTIONS,
   );
 });

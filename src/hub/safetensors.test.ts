@@ -258,8 +258,8 @@ describe("SafetensorsFile", () => {
       }
     });
     expect(held.sort()).toEqual("BOOL F16 F32 F64 I32 I64 I8 U8".split(" ").map((dtype) => `t.${dtype}`));
-    expect(() => file.readFloat32("t.I32")).toThrow("one of F32, F16, BF16, F64, got I32");
-    expect(() => file.readFloat32("t.F8_E4M3")).toThrow(FormatError);
+    expect(() => file.readFloat32("t.I32")).toThrow("expected a floating-point type, got I32");
+    expect(file.readFloat32("t.F8_E4M3").dtype).toBe("float32");
     file.close();
   });
 

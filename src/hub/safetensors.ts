@@ -115,17 +115,17 @@ export class SafetensorsFile {
   }
 
   /**
-   * Reads a floating-point tensor as float32. F16 and BF16 widen exactly, NaN payloads included; F64 rounds to
-   * nearest, ties to even.
+   * Reads a floating-point tensor as float32. F16, BF16 and both 8-bit types widen exactly; F64 rounds to nearest, ties to
+   * even.
    *
-   * @throws {FormatError} if the stored type is not F32, F16, BF16 or F64.
+   * @throws {FormatError} if the stored type is not a floating-point one.
    */
   readFloat32(name: string): HostTensor {
     const { dtype, shape, byteOffset } = this.entry(name);
     if (dtype === "F32") return this.read(name);
     const where = this.#where(name);
     if (!isWidenable(dtype)) {
-      throw new FormatError({ where, expected: "one of F32, F16, BF16, F64", got: dtype });
+      throw new FormatError({ where, expected: "a floating-point type", got: dtype });
     }
     const data = this.#allocate(name, () => new Float32Array(numElements(shape)));
     const width = STORED_BYTES[dtype];
@@ -142,7 +142,7 @@ export class SafetensorsFile {
    * A floating-point tensor as float32 without reading it, for a program to map from the file. What does not lie there as a
    * program takes it, another type or a crooked offset, is read as by `readFloat32`.
    *
-   * @throws {FormatError} if the stored type is not F32, F16, BF16 or F64.
+   * @throws {FormatError} if the stored type is not a floating-point one.
    */
   float32(name: string): StoredTensor {
     return this.entry(name).dtype === "F32" ? this.stored(name) : this.readFloat32(name);
