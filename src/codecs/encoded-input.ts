@@ -87,7 +87,7 @@ export function joinWindows(
   const repeated = cut === "pair" ? text : pair;
   const room = maxLength - numAdded - (repeated?.ids.length ?? 0);
   if (room < 1) throw tooLong(maxLength - room + 1, maxLength);
-  if (stride >= room) {
+  if (long.ids.length > room && stride >= room) {
     const expected = `less than the ${room} tokens that a window has room for`;
     throw new ConfigError({ where: "stride", expected, got: String(stride) });
   }

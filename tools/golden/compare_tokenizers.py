@@ -3,6 +3,7 @@
 Run by hand from the repository root, after `npm run build`; prints how many of the texts differ:
 
     python tools/golden/compare_tokenizers.py [NUMBER OF TEXTS]
+    python tools/golden/compare_tokenizers.py fixture    # test/fixtures/tokenizer/stages.json
 
 Reads ../shared/data/tok-*. Made with tokenizers 0.23.3, sentencepiece 0.2.3, tiktoken 0.14.0.
 """
@@ -121,7 +122,56 @@ def references():
     return found
 
 
+def write_fixture():
+    """Small tokenizers with each kind of stage, and what the library makes of some texts."""
+    rng = random.Random(3)
+    texts = ["", " ", "the thin tin  on", "\u00c9cole na\u00efve \u0130stanbul \ufb01n\u00b2 \u1e9b\u0323", "don't, 12 (3.4)!"]
+    texts += [random_text(rng) for _ in range(8)]
+    rows, shared = {}, None
+    for name, tokenizer in small_variants().items():
+        file = json.loads(tokenizer.to_str())
+        vocab = file["model"].pop("vocab")
+        shared = shared or vocab
+        assert vocab == shared, name
+        encodings = [tokenizer.encode(text) for text in texts]
+        rows[name] = {
+            "file": {key: value for key, value in file.items() if value is not None},
+            "ids": [encoding.ids for encoding in encodings],
+            "offsets": [[at for pair in encoding.offsets for at in pair] for encoding in encodings],
+            "decoded": [tokenizer.decode(encoding.ids) for encoding in encodings],
+        }
+    rows_text = ",\n".join(json.dumps(name) + ":" + json.dumps(row, separators=(",", ":")) for name, row in rows.items())
+    head = json.dumps({"texts": texts, "vocab": shared, "pair": pair_golden()}, separators=(",", ":"))
+    path = ROOT / "test" / "fixtures" / "tokenizer" / "stages.json"
+    path.write_text(head[:-1] + ',"tokenizers":{\n' + rows_text + "\n}}\n")
+
+
+def pair_golden():
+    """How the library cuts pairs: ids of `a b c` and `d e f …` by the options of truncation."""
+    tokenizer = small_variants()["words"]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> $B:1 </s>:1", special_tokens=[("<s>", 1), ("</s>", 2)]
+    )
+    rows = []
+    for first, second in ((9, 3), (3, 9), (9, 9), (5, 6), (12, 1)):
+        texts = [" ".join("abcdefghijkl"[:first]), " ".join("nopqrstuvwxyz"[:second])]
+        for strategy in ("longest_first", "only_first", "only_second"):
+            for length, stride in ((10, 0), (9, 2), (15, 3), (30, 1)):
+                tokenizer.enable_truncation(length, stride=stride, strategy=strategy)
+                try:
+                    encoding = tokenizer.encode(*texts)
+                except BaseException as error:  # a panic of the library is not an Exception
+                    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                        raise
+                    continue
+                windows = [encoding] + encoding.overflowing
+                rows.append([texts, strategy, length, stride, [window.ids for window in windows], encoding.type_ids, encoding.special_tokens_mask])
+    return {"file": json.loads(tokenizer.to_str())["post_processor"], "rows": rows}
+
+
 def main():
+    if sys.argv[1:] == ["fixture"]:
+        return write_fixture()
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
     rng = random.Random(7)
     texts = [random_text(rng) for _ in range(count)]
