@@ -35,6 +35,7 @@ export class SchemaEvaluator {
   readonly #formats: boolean;
   readonly #patterns = new PatternMatcher();
   readonly #checked = new Set<string>();
+  readonly #enums = new Map<string, ReadonlySet<string>>();
   /** Schema and place of each visit under way: the same again would go on without end. */
   readonly #active = new Set<string>();
 
@@ -139,14 +140,21 @@ export class SchemaEvaluator {
     if (schema.const !== undefined && canonicalJson(value) !== canonicalJson(schema.const)) {
       fail(visit, "const", `expected ${describeJson(schema.const)}, got ${describeJson(value)}`);
     }
-    if (schema.enum !== undefined) {
-      const text = canonicalJson(value);
-      const isListed = (schema.enum as readonly JsonValue[]).some((item) => canonicalJson(item) === text);
-      if (!isListed)
-        fail(visit, "enum", `expected one of ${describeJson(schema.enum)}, got ${describeJson(value)}`);
+    if (schema.enum !== undefined && !this.#listed(visit.location).has(canonicalJson(value))) {
+      fail(visit, "enum", `expected one of ${describeJson(schema.enum)}, got ${describeJson(value)}`);
     }
     if (typeof value === "number") this.#number(visit, value);
     if (typeof value === "string") this.#string(visit, value);
+  }
+
+  /** The values of `enum`, written out; once for each schema. */
+  #listed({ uri, schema }: SchemaLocation): ReadonlySet<string> {
+    let texts = this.#enums.get(uri);
+    if (!texts) {
+      texts = new Set(((schema as JsonObject).enum as readonly JsonValue[]).map(canonicalJson));
+      this.#enums.set(uri, texts);
+    }
+    return texts;
   }
 
   #number(visit: Visit, value: number): void {

@@ -537,6 +537,27 @@ describe("refused before anything is generated", () => {
     expect(() => compileConstraint({ regex: "ж" }, vocabulary)).toThrow(message);
   });
 
+  test("large schemas compile in bounded time, or are refused", () => {
+    const tool = (i: number) => ({
+      type: "object",
+      properties: { name: { const: `t${i}` }, x: { type: "string" } },
+      required: ["name"],
+    });
+    const names = Array.from(
+      { length: 12 },
+      (_, i) => [String.fromCharCode(97 + i), { minimum: i }] as const,
+    );
+    const started = performance.now();
+    compile({ oneOf: Array.from({ length: 50 }, (_, i) => tool(i)) })();
+    compile({ enum: Array.from({ length: 5000 }, (_, i) => `value ${i}`) })();
+    compile({ type: "array", items: { type: "integer" }, minItems: 100_000, maxItems: 1_000_000 })();
+    expect(compile({ patternProperties: Object.fromEntries(names) })).toThrow("patternProperties");
+    expect(compile({ enum: Array.from({ length: 100_000 }, (_, i) => `value ${i}`) })).toThrow(
+      "65536 states",
+    );
+    expect(performance.now() - started).toBeLessThan(10_000); // five compilations on a busy machine
+  });
+
   test("no nonsense makes it crash", () => {
     const random = new Random(9);
     const pick = <T>(items: readonly T[]): T => items[random.integer(items.length)]!;

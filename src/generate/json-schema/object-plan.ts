@@ -1,10 +1,14 @@
 import type { JsonObject, JsonValue } from "../../hub/strict-json.ts";
 import { intersect, listAutomaton, subtract, type TableAutomaton } from "../constraint/byte-automaton.ts";
 import { regexAutomaton } from "../constraint/regex-automaton.ts";
+import { cannotFollow } from "./branch-rules.ts";
 import type { PatternMatcher } from "./pattern-matcher.ts";
 import type { Branch, Part } from "./schema-branches.ts";
 import type { SchemaLocation, SchemaRegistry } from "./schema-registry.ts";
 import { anyString } from "./string-language.ts";
+
+/** Kinds of names that patterns may tell apart. */
+const MAX_GROUPS = 64;
 
 /** What the objects of a branch are written as. */
 export interface ObjectPlan {
@@ -161,6 +165,9 @@ class ObjectPlanner {
           ...(outside ? [{ names: outside, matched }] : []),
         ];
       });
+      if (groups.length > MAX_GROUPS) {
+        throw cannotFollow(`${where}/patternProperties`, "Use fewer patterns that match the same names.");
+      }
     }
     const isFree = !hasListed && patterns.size === 0;
     return groups.flatMap(({ names: group, matched }) => {

@@ -17,7 +17,7 @@ import {
 } from "./branch-rules.ts";
 import type { SchemaEvaluator } from "./evaluate.ts";
 import { ANY_NUMBER, numberAutomaton } from "./number-language.ts";
-import { type PlanContext, planObject, propertySchemas } from "./object-plan.ts";
+import { type ObjectPlan, type PlanContext, planObject, propertySchemas } from "./object-plan.ts";
 import type { Branch, BranchExpander } from "./schema-branches.ts";
 import { JSON_TYPES, type JsonType } from "./schema-keywords.ts";
 import type { SchemaLocation } from "./schema-registry.ts";
@@ -39,6 +39,9 @@ export class Disjointness {
   readonly #expander: BranchExpander;
   readonly #evaluator: SchemaEvaluator;
   readonly #context: PlanContext;
+  /** What excluded schemas are taken apart into, and what branches write: asked for once for each pair of alternatives. */
+  readonly #expanded = new Map<string, Branch[]>();
+  readonly #plans = new Map<Branch["parts"], ObjectPlan>();
 
   constructor(expander: BranchExpander, evaluator: SchemaEvaluator, context: PlanContext) {
     this.#expander = expander;
@@ -89,7 +92,12 @@ export class Disjointness {
 
   /** True if nothing of that type that the branch writes can fit the excluded schema. */
   isDisjoint(branch: Branch, type: JsonType, excluded: SchemaLocation): boolean {
-    return this.#expander.expand([excluded]).every((other) => this.#isApart(branch, type, other, 0));
+    let others = this.#expanded.get(excluded.uri);
+    if (!others) {
+      others = this.#expander.expand([excluded]);
+      this.#expanded.set(excluded.uri, others);
+    }
+    return others.every((other) => this.#isApart(branch, type, other, 0));
   }
 
   #fits(location: SchemaLocation, value: JsonValue): boolean {
@@ -159,7 +167,8 @@ export class Disjointness {
   }
 
   #areObjectsApart(branch: Branch, other: Branch, depth: number): boolean {
-    const plan = planObject(branch, this.#context);
+    const plan = this.#plans.get(branch.parts) ?? planObject(branch, this.#context);
+    this.#plans.set(branch.parts, plan);
     const encoder = new TextEncoder();
     const canHave = (name: string) =>
       plan.properties.some((property) => property.name === name) ||
