@@ -2,14 +2,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { plinthFailure as failure, plinthLines as json, plinth } from "../../test/command-line.ts";
 import { answerQuestion } from "../pipelines/answer-question.ts";
 import { classifyTokens } from "../pipelines/classify-tokens.ts";
 import { embed } from "../pipelines/embed.ts";
 import { EncoderModel } from "../pipelines/encoder-model.ts";
 import { fillMask } from "../pipelines/fill-mask.ts";
-import { makeFakeStream } from "./fake-stream.ts";
-import { runCli } from "./run-cli.ts";
-import { VERBS } from "./verbs.ts";
 
 // The verbs for encoders: each prints what its library call gives.
 
@@ -28,30 +26,6 @@ function open(name: string): EncoderModel {
   const model = EncoderModel.load(task(name));
   opened.push(model);
   return model;
-}
-
-async function plinth(...words: string[]) {
-  const [stdout, stderr] = [makeFakeStream(), makeFakeStream()];
-  const host = { stdout: stdout.stream, stderr: stderr.stream, env: {}, verbs: VERBS };
-  const code = await runCli(words, { ...host, signal: new AbortController().signal });
-  return { code, stdout: stdout.text(), stderr: stderr.text() };
-}
-
-/** One result a line. */
-async function json(...words: string[]) {
-  const { code, stdout, stderr } = await plinth(...words, "--json");
-  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-  return stdout
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line));
-}
-
-async function failure(...words: string[]): Promise<string> {
-  const { code, stdout, stderr } = await plinth(...words);
-  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-  expect(stderr).toMatch(/^plinth: [^\n]+\n$/);
-  return stderr.trim();
 }
 
 const TEXTS = ["Ada Lovelace lives in London.", "Paris is the capital of France?"];

@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { plinth } from "../../test/command-line.ts";
 import { trainCharTokenizer } from "../codecs/char-tokenizer.ts";
 import { Random } from "../core/random.ts";
 import { gpt2Config } from "../models/gpt2/config.ts";
@@ -9,9 +10,6 @@ import { Gpt2 } from "../models/gpt2/model.ts";
 import { loadModel } from "../models/load-model.ts";
 import { saveModel } from "../models/save-model.ts";
 import { initializeParameters } from "../nn/scope.ts";
-import { makeFakeStream } from "./fake-stream.ts";
-import { runCli } from "./run-cli.ts";
-import { VERBS } from "./verbs.ts";
 
 const TEXT = "to be, or not to be, that is the question";
 let root = "";
@@ -31,13 +29,6 @@ beforeAll(() => {
   saveModel(model, { model: gpt2, weights, tokenizer, card: "# A test\n" });
 });
 afterAll(() => rmSync(root, { recursive: true }));
-
-async function plinth(...words: string[]) {
-  const [stdout, stderr] = [makeFakeStream(), makeFakeStream()];
-  const host = { stdout: stdout.stream, stderr: stderr.stream, env: {}, verbs: VERBS };
-  const code = await runCli(words, { ...host, signal: new AbortController().signal });
-  return { code, stdout: stdout.text(), stderr: stderr.text() };
-}
 
 test("writes a model that loads without further ado, and says what that did to perplexity", async () => {
   const out = join(root, "int8");

@@ -2,6 +2,7 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { plinthFailure as failure, plinthJson as json, plinth } from "../../test/command-line.ts";
 import { randomModel } from "../../test/random-model.ts";
 import type { ChatMessage } from "../codecs/chat-messages.ts";
 import { beamSearch } from "../generate/beam-search.ts";
@@ -15,9 +16,6 @@ import { completeCode } from "../pipelines/complete-code.ts";
 import { EncoderModel } from "../pipelines/encoder-model.ts";
 import { LanguageModel } from "../pipelines/language-model.ts";
 import { summarize } from "../pipelines/summarize.ts";
-import { makeFakeStream } from "./fake-stream.ts";
-import { runCli } from "./run-cli.ts";
-import { VERBS } from "./verbs.ts";
 
 // The verbs for tasks: each prints what its library call gives.
 
@@ -35,26 +33,6 @@ afterAll(() => {
   model.dispose();
   rmSync(root, { recursive: true });
 });
-
-async function plinth(...words: string[]) {
-  const [stdout, stderr] = [makeFakeStream(), makeFakeStream()];
-  const host = { stdout: stdout.stream, stderr: stderr.stream, env: {}, verbs: VERBS };
-  const code = await runCli(words, { ...host, signal: new AbortController().signal });
-  return { code, stdout: stdout.text(), stderr: stderr.text() };
-}
-
-async function json(...words: string[]) {
-  const { code, stdout, stderr } = await plinth(...words, "--json");
-  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-  return JSON.parse(stdout);
-}
-
-async function failure(...words: string[]): Promise<string> {
-  const { code, stdout, stderr } = await plinth(...words);
-  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-  expect(stderr).toMatch(/^plinth: [^\n]+\n$/);
-  return stderr.trim();
-}
 
 function file(name: string, content: string): string {
   const path = join(root, name);

@@ -2,6 +2,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { plinthFailure as failure, plinthJson as json, plinth } from "../../test/command-line.ts";
 import { loadTokenizer } from "../codecs/tokenizer.ts";
 import { hostTensor } from "../core/dtype.ts";
 import { Random } from "../core/random.ts";
@@ -15,9 +16,6 @@ import { saveModel } from "../models/save-model.ts";
 import { initializeParameters } from "../nn/scope.ts";
 import { forecastMemory } from "../plan/memory-forecast.ts";
 import { CheckpointStore } from "../train/checkpoint.ts";
-import { makeFakeStream } from "./fake-stream.ts";
-import { runCli } from "./run-cli.ts";
-import { VERBS } from "./verbs.ts";
 
 const FIXTURES = new URL("../../test/fixtures/", import.meta.url).pathname;
 const BARE = `${FIXTURES}gpt2/bare`; // context 24, vocabulary 50, no tokenizer
@@ -45,29 +43,6 @@ function makeModel(name: string, tokenizerName: string): string {
   mkdirSync(join(root, name));
   saveModel(join(root, name, "model"), { model, weights, tokenizer, card: "# A test\n" });
   return join(root, name);
-}
-
-async function plinth(...words: string[]) {
-  const stdout = makeFakeStream();
-  const stderr = makeFakeStream();
-  const host = { stdout: stdout.stream, stderr: stderr.stream, env: {}, verbs: VERBS };
-  const code = await runCli(words, { ...host, signal: new AbortController().signal });
-  return { code, stdout: stdout.text(), stderr: stderr.text() };
-}
-
-/** The only line of stderr of a command that fails with exit code 1 and prints nothing else. */
-async function failure(...words: string[]): Promise<string> {
-  const { code, stdout, stderr } = await plinth(...words);
-  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-  expect(stderr).toMatch(/^plinth: [^\n]+\n$/);
-  return stderr.trim();
-}
-
-async function json(...words: string[]) {
-  const { code, stdout, stderr } = await plinth(...words, "--json");
-  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-  expect(stdout.endsWith("\n") && stdout.indexOf("\n") === stdout.length - 1).toBe(true);
-  return JSON.parse(stdout);
 }
 
 describe("generate", () => {
