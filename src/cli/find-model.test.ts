@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -33,6 +33,23 @@ test("every verb that takes a model takes an id: offline it has to be in the cac
       /^plinth: someone\/tiny@v1: expected the model in .*, got none\. Go online once/,
     );
   }
+});
+
+test("what Python downloaded is used as it lies in the cache", async () => {
+  const commit = "0123456789abcdef0123456789abcdef01234567";
+  const model = join(cache, "models--someone--gpt2");
+  const fixture = join(import.meta.dirname, "../../test/fixtures/gpt2/bare");
+  for (const folder of ["blobs", "refs", join("snapshots", commit)])
+    mkdirSync(join(model, folder), { recursive: true });
+  writeFileSync(join(model, "refs", "main"), commit);
+  for (const file of ["config.json", "model.safetensors"]) {
+    copyFileSync(join(fixture, file), join(model, "blobs", `blob-of-${file}`));
+    symlinkSync(join("../../blobs", `blob-of-${file}`), join(model, "snapshots", commit, file));
+  }
+  const words = ["generate", "someone/gpt2", "--offline", "--tokens", "1", "2", "--max-tokens", "3"];
+  const { code, stderr } = await plinth([...words, "--temperature", "0"]);
+  expect(stderr).toContain("someone/gpt2@0123456789ab, licence: not stated");
+  expect(code).toBe(0);
 });
 
 test("the environment says offline, too", async () => {

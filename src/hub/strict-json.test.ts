@@ -132,3 +132,16 @@ test("describeJson stays short", () => {
   expect(describeJson(undefined)).toBe("nothing");
   expect(describeJson([[[1]], null])).toBe("[[…], null]");
 });
+
+test.each<[string, (count: number) => string]>([
+  ["lists", (count) => `[${"[],".repeat(count)}0]`],
+  ["objects", (count) => `[${"{},".repeat(count)}0]`],
+  ["numbers", (count) => `[${"0,".repeat(count)}0]`],
+  ["keys", (count) => `{${Array.from({ length: count }, (_, i) => `"${i.toString(36)}x":0`).join()}}`],
+])("a large text of nothing but %s is refused before it fills memory", (_, make) => {
+  const text = make(3_000_000);
+  const [start, before] = [process.cpuUsage(), process.memoryUsage().heapUsed];
+  expect(() => parseStrictJson(text, "x")).toThrow(/expected at most (1000000 values|250000 keys), got more/);
+  expect(process.cpuUsage(start).user / 1000).toBeLessThan(1000);
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(text.length + 64 * 2 ** 20);
+});

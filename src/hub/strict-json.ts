@@ -11,12 +11,19 @@ export interface JsonObject {
 /** Longest number literal taken; the longest float64 needs 25 characters. */
 const MAX_NUMBER_LENGTH = 400;
 
+/**
+ * Values and keys in one text. Two bytes of text can become an object of fifty, so a file's size alone bounds neither
+ * memory nor time; the index of the largest published model has 91,000 keys.
+ */
+const MAX_VALUES = 1_000_000;
+const MAX_KEYS = 250_000;
+
 const NUMBER = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/;
 
 /**
  * Parses JSON text, and refuses what `JSON.parse` lets pass: the same key twice in one object (it keeps the
  * last without a word, so two readers can see two different files), nesting deep enough to exhaust the stack,
- * numbers that overflow to infinity, and lone surrogates. `__proto__` becomes an ordinary key.
+ * numbers that overflow to infinity, lone surrogates, and more values than any honest file has. `__proto__` becomes an ordinary key.
  *
  * @param where    named in the error, e.g. the file
  * @param maxDepth deepest nesting of arrays and objects allowed
@@ -70,6 +77,8 @@ class StrictParser {
   readonly #where: string;
   readonly #maxDepth: number;
   #at = 0;
+  #numValues = 0;
+  #numKeys = 0;
 
   constructor(text: string, where: string, maxDepth: number) {
     this.#text = text;
@@ -86,6 +95,7 @@ class StrictParser {
 
   #value(depth: number): JsonValue {
     this.#skipSpace();
+    if (++this.#numValues > MAX_VALUES) this.#fail(`at most ${MAX_VALUES} values`, "more");
     switch (this.#text[this.#at]) {
       case "{":
         return this.#object(this.#deeper(depth));
@@ -111,11 +121,13 @@ class StrictParser {
 
   #object(depth: number): JsonObject {
     const result: Record<string, JsonValue> = {};
+    this.#numValues++; // an object takes as much memory as two of the others
     this.#at++;
     if (this.#take("}")) return result;
     do {
       this.#skipSpace();
       if (this.#text[this.#at] !== '"') this.#fail("a quoted key");
+      if (++this.#numKeys > MAX_KEYS) this.#fail(`at most ${MAX_KEYS} keys`, "more");
       const keyAt = this.#at;
       const key = this.#string();
       if (Object.hasOwn(result, key)) {
