@@ -85,6 +85,12 @@ export {
 export { topLogProbabilities } from "./generate/sampling.ts";
 export { type SamplingOptions, samplingOptions } from "./generate/sampling-options.ts";
 export type { FinishReason, GenerateEvent, GenerateResult } from "./generate/sequence.ts";
+export {
+  type DownloadProgress,
+  type ResolvedModel,
+  type ResolveModelOptions,
+  resolveModel,
+} from "./hub/resolve-model.ts";
 export { type BertConfig, type BertHeads, bertConfig } from "./models/bert/config.ts";
 export { Bert } from "./models/bert/model.ts";
 export type {

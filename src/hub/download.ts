@@ -4,6 +4,7 @@ import {
   createReadStream,
   existsSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   renameSync,
@@ -12,12 +13,11 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { EnvironmentError, FormatError } from "../core/errors.ts";
 import type { RemoteFile } from "./model-files.ts";
 import { withSystemErrors } from "./system-error.ts";
 
-/** Tries that bring nothing new before a download is given up; what arrived stays for the next run. */
-const MAX_FRUITLESS = 3;
 const STALL_MS = 60_000;
 const CHUNK = 1 << 20;
 
@@ -26,6 +26,11 @@ export interface DownloadOptions {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly signal: AbortSignal | undefined;
+  /**
+   * Milliseconds before each further attempt. When as many have brought nothing new, a download is given up; what arrived stays
+   * for the next run.
+   */
+  readonly retryDelaysMs: readonly number[];
   /** Bytes of this file that are there now; falls back when a file has to be fetched again. */
   readonly onBytes: (sizeBytes: number) => void;
 }
@@ -41,6 +46,7 @@ export async function downloadFile(path: string, file: RemoteFile, options: Down
   const part = `${path}.incomplete`;
   withSystemErrors(path, "a cache that can be written", () => mkdirSync(dirname(path), { recursive: true }));
   const hadPart = existsSync(part);
+  checkPart(part);
   if (hadPart && statSync(part).size > file.sizeBytes) rmSync(part);
   await fetchAll(part, file, options);
   if ((await hashOf(part, file, options.signal)) !== file.etag) {
@@ -67,7 +73,12 @@ async function fetchAll(part: string, file: RemoteFile, options: DownloadOptions
     const now = existsSync(part) ? statSync(part).size : 0;
     fruitless = now > have ? 0 : fruitless + 1;
     have = now;
-    if (have >= file.sizeBytes || fruitless < MAX_FRUITLESS) continue;
+    if (have >= file.sizeBytes || fruitless === 0) continue;
+    const delay = options.retryDelaysMs[fruitless - 1];
+    if (delay !== undefined) {
+      await sleep(delay, undefined, options.signal && { signal: options.signal });
+      continue;
+    }
     throw new EnvironmentError({
       where: options.url,
       expected: `${file.sizeBytes} bytes`,
@@ -75,6 +86,13 @@ async function fetchAll(part: string, file: RemoteFile, options: DownloadOptions
       fix: "Run it again: it goes on from there.",
     });
   }
+}
+
+/** Through a link the bytes would go to a file that is nobody's download. */
+function checkPart(part: string): void {
+  const status = lstatSync(part, { throwIfNoEntry: false });
+  if (!status || status.isFile()) return;
+  throw new FormatError({ where: part, expected: "a file", got: "something else", fix: "Remove it." });
 }
 
 /** One request, from where the part ends; says why it ended early, if it did. */
@@ -89,7 +107,10 @@ async function fetchSome(
   let timer = setTimeout(() => stalled.abort(), STALL_MS);
   try {
     const range: Readonly<Record<string, string>> = have > 0 ? { range: `bytes=${have}-` } : {};
-    const response = await fetch(url, { headers: { ...headers, ...range }, signal: stop });
+    // Bytes as they are: of a compressed body no part could be continued.
+    const plain = { "accept-encoding": "identity" };
+    const response = await fetch(url, { headers: { ...headers, ...plain, ...range }, signal: stop });
+    if (isPassing(response.status)) return `status ${response.status}`;
     checkStatus(url, response);
     // A server that does not know ranges sends everything again.
     const start = response.status === 206 ? rangeStart(response) : 0;
@@ -137,10 +158,7 @@ function checkStatus(url: string, { status, statusText }: Response): void {
     where: url,
     expected: "the file",
     got: `${status} ${statusText}`.trim(),
-    fix:
-      status >= 500 || status === 429
-        ? "Try again later: it goes on where it stopped."
-        : "Check the model's page.",
+    fix: "Check the model's page.",
   });
 }
 
@@ -164,6 +182,11 @@ function mismatch(url: string, { hash, etag }: RemoteFile): FormatError {
 
 function tooLong(url: string, sizeBytes: number): FormatError {
   return new FormatError({ where: url, expected: `${sizeBytes} bytes`, got: "more" });
+}
+
+/** True for a status that may be another one later: the server is busy, or in trouble. */
+export function isPassing(status: number): boolean {
+  return status >= 500 || status === 408 || status === 429;
 }
 
 /** True for what `fetch` throws when the other side cannot be reached or breaks off. */

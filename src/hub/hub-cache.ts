@@ -3,13 +3,18 @@ import {
   existsSync,
   mkdirSync,
   readFileSync,
+  readdirSync,
   readlinkSync,
+  realpathSync,
   rmSync,
+  statSync,
   symlinkSync,
 } from "node:fs";
 import { homedir } from "node:os";
-import { dirname, join, relative } from "node:path";
+import { dirname, join, relative, sep } from "node:path";
+import { FormatError } from "../core/errors.ts";
 import { writeFileAtomic } from "./atomic-write.ts";
+import type { RemoteFile } from "./model-files.ts";
 import { SHARD_INDEX, SINGLE_WEIGHTS } from "./model-weights.ts";
 import { readJsonObject } from "./read-json-file.ts";
 import { isJsonObject } from "./strict-json.ts";
@@ -20,13 +25,22 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Where models are kept: the same place as Python's, so both find what either downloaded. */
 export function cacheDirectory(env: Environment): string {
-  const direct = env.HF_HUB_CACHE ?? env.HUGGINGFACE_HUB_CACHE;
-  if (direct) return direct;
-  const home = env.HF_HOME ?? join(env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "huggingface");
-  return join(home, "hub");
+  const direct = env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE;
+  if (direct) return expandHome(direct);
+  const home = env.HF_HOME || join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "huggingface");
+  return join(expandHome(home), "hub");
+}
+
+/** As Python does, for values that no shell has expanded. */
+function expandHome(path: string): string {
+  return path === "~" || path.startsWith("~/") ? join(homedir(), path.slice(1)) : path;
 }
 
 const COMMIT = /^[0-9a-f]{40}$/;
+
+const CONSOLIDATED_INDEX = "consolidated.safetensors.index.json";
+/** What Mistral's own layout begins with; the loader sees whether more follows without a gap. */
+const CONSOLIDATED = ["consolidated.safetensors", "consolidated.00.safetensors"];
 
 /** True for the full hash of a commit, which can never mean anything else later. */
 export function isCommit(revision: string): boolean {
@@ -87,16 +101,61 @@ export class CachedModel {
     });
   }
 
+  /** True if content is there, whole as far as its size tells; its hash was checked when it came. */
+  hasContent({ etag, sizeBytes }: RemoteFile): boolean {
+    return statSync(this.blob(etag), { throwIfNoEntry: false })?.size === sizeBytes;
+  }
+
+  /**
+   * Checks that no link in this model's part of the cache leads out of it: we would read, or write, what is not the cache's.
+   *
+   * @throws {FormatError} if one does.
+   */
+  checkLinks(commit: string): void {
+    if (!existsSync(this.path)) return;
+    const blobs = join(this.path, "blobs");
+    const snapshot = this.snapshot(commit);
+    withSystemErrors(this.path, "a readable cache", () => {
+      const home = realpathSync(this.path);
+      for (const directory of [blobs, join(this.path, "refs"), snapshot]) {
+        if (existsSync(directory)) checkInside(directory, home);
+      }
+      for (const directory of [blobs, snapshot]) {
+        if (!existsSync(directory)) continue;
+        for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true })) {
+          const path = join(entry.parentPath, entry.name);
+          if (entry.isSymbolicLink() && existsSync(path)) checkInside(path, home);
+        }
+      }
+    });
+  }
+
   /** True if a snapshot has a configuration and all its weights. */
   isComplete(commit: string): boolean {
     const directory = this.snapshot(commit);
     const has = (name: string) => existsSync(join(directory, name)); // false for a link whose blob is not there
     if (has(SINGLE_WEIGHTS)) return has("config.json");
-    if (!has(SHARD_INDEX)) return has("params.json") && has("consolidated.safetensors");
-    const map = readJsonObject(join(directory, SHARD_INDEX)).weight_map;
-    const shards = isJsonObject(map) ? new Set(Object.values(map)) : new Set();
-    return has("config.json") && [...shards].every((shard) => typeof shard === "string" && has(shard));
+    const hasShards = (index: string) => {
+      const map = readJsonObject(join(directory, index)).weight_map;
+      const shards = isJsonObject(map) ? new Set(Object.values(map)) : new Set();
+      return [...shards].every((shard) => typeof shard === "string" && has(shard));
+    };
+    if (has(SHARD_INDEX)) return has("config.json") && hasShards(SHARD_INDEX);
+    if (!has("params.json")) return false;
+    if (has(CONSOLIDATED_INDEX)) return hasShards(CONSOLIDATED_INDEX);
+    return CONSOLIDATED.some(has);
   }
+}
+
+function checkInside(path: string, home: string): void {
+  const real = realpathSync(path);
+  if (real.startsWith(home + sep)) return;
+  throw new FormatError({
+    where: path,
+    expected: "a link that stays in its model's part of the cache",
+    got: `one to ${real}`,
+    fix: "Remove it.",
+  });
 }
 
 function linksTo(place: string, target: string): boolean {

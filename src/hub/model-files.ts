@@ -1,4 +1,5 @@
 import { FormatError } from "../core/errors.ts";
+import { SINGLE_WEIGHTS } from "./model-weights.ts";
 
 /** A file of a model on the Hub. */
 export interface RemoteFile {
@@ -23,6 +24,7 @@ const SMALL_FILES: ReadonlySet<string> = new Set([
   "LICENSE",
   "LICENSE.txt",
   "LICENSE.md",
+  "NOTICE",
   "config.json",
   "generation_config.json",
   "quantization_config.json",
@@ -33,19 +35,21 @@ const SMALL_FILES: ReadonlySet<string> = new Set([
   "vocab.json",
   "vocab.txt",
   "merges.txt",
-  "tokenizer.model",
-  "tokenizer.model.v3",
   "tekken.json",
-  "spiece.model",
-  "sentencepiece.bpe.model",
+  "encodings.json",
   "chat_template.jinja",
   "modules.json",
   "sentence_bert_config.json",
   "config_sentence_transformers.json",
-  "1_Pooling/config.json",
 ]);
 
-const CHAT_TEMPLATE = /^additional_chat_templates\/[A-Za-z0-9_-]+\.jinja$/;
+/** Tokenizers of SentencePiece and tiktoken, stages of sentence-transformers, chat templates beside the main one. */
+const SMALL: readonly RegExp[] = [
+  /^(?:tokenizer|spiece|sentencepiece(?:\.bpe)?)\.model(?:\.v[0-9]+\w*)?$/,
+  /^[A-Za-z0-9._-]+\.tiktoken$/,
+  /^[0-9]+_[A-Za-z]+\/config\.json$/,
+  /^additional_chat_templates\/[A-Za-z0-9_-]+\.jinja$/,
+];
 const WEIGHTS = /^model(-[0-9]{5}-of-[0-9]{5})?\.safetensors(\.index\.json)?$/;
 const ORIGINAL = /^(params\.json|consolidated([.-][A-Za-z0-9_-]+)*\.safetensors(\.index\.json)?)$/;
 
@@ -58,7 +62,9 @@ const ORIGINAL = /^(params\.json|consolidated([.-][A-Za-z0-9_-]+)*\.safetensors(
 export function chooseFiles(id: string, listed: readonly ListedFile[]): readonly RemoteFile[] {
   for (const { path } of listed) checkPath(id, path);
   const files = listed.filter(({ type }) => type === "file");
-  const published = files.filter(({ path }) => WEIGHTS.test(path));
+  const whole = files.filter(({ path }) => path === SINGLE_WEIGHTS);
+  // Where the weights are there in one file and in shards, the loader takes the one.
+  const published = whole.length > 0 ? whole : files.filter(({ path }) => WEIGHTS.test(path));
   const weights = published.length > 0 ? published : files.filter(({ path }) => ORIGINAL.test(path));
   if (!weights.some(({ path }) => path.endsWith(".safetensors"))) {
     const others = files
@@ -71,7 +77,7 @@ export function chooseFiles(id: string, listed: readonly ListedFile[]): readonly
       fix: "Choose another model or revision, or convert its weights.",
     });
   }
-  const small = files.filter(({ path }) => SMALL_FILES.has(path) || CHAT_TEMPLATE.test(path));
+  const small = files.filter(({ path }) => SMALL_FILES.has(path) || SMALL.some((form) => form.test(path)));
   return [...small, ...weights].map((file) => readEntry(id, file));
 }
 

@@ -8,15 +8,18 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ConfigError, EnvironmentError, FormatError } from "../core/errors.ts";
+import { cacheDirectory } from "./hub-cache.ts";
 import { openModelDirectory } from "./model-directory.ts";
+import { chooseFiles } from "./model-files.ts";
 import { parseModelId } from "./model-id.ts";
 import { type DownloadProgress, type ResolveModelOptions, resolveModel } from "./resolve-model.ts";
 
@@ -55,6 +58,10 @@ class FakeHub {
   contents = files();
   commit = COMMIT;
   status = 200;
+  /** Requests that are answered with 503 before the others are answered. */
+  busy = 0;
+  /** Where the weights are, if elsewhere. */
+  elsewhere: string | undefined;
   /** Bytes after which the weights break off, for as many requests as there are. */
   breaks: number[] = [];
   supportsRange = true;
@@ -89,6 +96,10 @@ class FakeHub {
     const json = (value: unknown, status = 200, more = {}) =>
       response.writeHead(status, { "content-type": "application/json", ...more }).end(JSON.stringify(value));
     if (this.status !== 200) return void json({ error: "no" }, this.status);
+    if (this.busy-- > 0) return void json({ error: "busy" }, 503);
+    if (this.elsewhere && url.endsWith("/model.safetensors")) {
+      return void response.writeHead(302, { location: this.elsewhere + url }).end();
+    }
     if (url.startsWith(`/api/models/${ID}/revision/`)) {
       return void (/revision\/(main|v1|[0-9a-f]{40})\?/.test(url)
         ? json({ id: ID, sha: this.commit })
@@ -136,6 +147,7 @@ beforeEach(async () => {
     hubUrl: await hub.start(),
     cache: mkdtempSync(join(tmpdir(), "plinth-hub-")),
     env: {},
+    retryDelaysMs: [1, 1],
     onProgress: (event) => progress.push(event),
   };
 });
@@ -237,6 +249,25 @@ describe("a model from the Hub", () => {
 });
 
 describe("a download that breaks", () => {
+  test("a hub that is busy is asked again, for its list and for each file", async () => {
+    hub.busy = 2;
+    await resolveModel(ID, { ...options, onProgress: () => (hub.busy = 1) });
+    expect(hub.downloads().filter((name) => name === "config.json")).toHaveLength(2);
+    hub.busy = 0;
+    hub.commit = NEXT_COMMIT;
+    hub.contents.set("config.json", Buffer.from("[1]"));
+    const always = { ...options, onProgress: () => (hub.busy = 9) };
+    await expect(resolveModel(ID, always)).rejects.toThrow(/expected 3 bytes, got 0, then status 503/);
+  });
+
+  test("content in the cache that was cut off is fetched again", async () => {
+    await resolveModel(ID, options);
+    const blob = join(repository(), "blobs", sha256(weights()));
+    writeFileSync(blob, weights().subarray(0, 100));
+    await resolveModel(ID, options);
+    expect(readFileSync(blob).equals(weights())).toBe(true);
+  });
+
   test("goes on by itself where it stopped", async () => {
     hub.breaks = [100_000, 50_000];
     const model = await resolveModel(ID, options);
@@ -345,6 +376,26 @@ describe("what a stranger's server may do", () => {
     await expect(resolveModel(ID, options)).rejects.toThrow(/expected the hash of a commit/);
   });
 
+  test("another place, to which the token must not follow", async () => {
+    const other = new FakeHub();
+    hub.elsewhere = await other.start();
+    const env = { HF_TOKEN: "hf_secret" };
+    await resolveModel(ID, { ...options, env });
+    other.stop();
+    expect(other.requests.map(({ token }) => token)).toEqual([undefined]);
+    expect(other.downloads()).toEqual(["model.safetensors"]);
+  });
+
+  test("an answer too long for a list of files", async () => {
+    hub.extraEntries = ["x".repeat(33_000_000)];
+    await expect(resolveModel(ID, options)).rejects.toThrow(/expected an answer of at most 32000000 bytes/);
+  });
+
+  test("a licence that would redraw the terminal", async () => {
+    hub.contents.set("README.md", Buffer.from("---\nlicense:\n  - m\u001b[2Jit # or so\n---\n"));
+    expect((await resolveModel(ID, options)).licence).toBe("m[2Jit");
+  });
+
   test("a size no disk has", async () => {
     hub.extraEntries = [{ type: "file", path: "vocab.txt", size: 2 ** 52, oid: gitHash(Buffer.alloc(1)) }];
     await expect(resolveModel(ID, options)).rejects.toThrow(/GB of free space for the download/);
@@ -360,6 +411,97 @@ describe("what a stranger's server may do", () => {
     hub.contents.set("model-00001-of-00002.safetensors", weights());
     await expect(resolveModel(ID, options)).rejects.toThrow(/all weights its index names/);
   });
+});
+
+describe("a cache with links that lead out of it", () => {
+  let outside: string;
+  beforeEach(() => {
+    outside = mkdtempSync(join(tmpdir(), "plinth-outside-"));
+    writeFileSync(join(outside, "secret"), "mine");
+  });
+  afterEach(() => {
+    expect(readdirSync(outside)).toEqual(["secret"]);
+    expect(readFileSync(join(outside, "secret"), "utf8")).toBe("mine");
+    rmSync(outside, { recursive: true });
+  });
+
+  /** Refused with and without the network, and nothing is asked for. */
+  async function expectRefusal(): Promise<void> {
+    const message = /expected a link that stays in its model's part of the cache, got one to .*Remove it\.$/;
+    await expect(resolveModel(ID, options)).rejects.toThrow(message);
+    await expect(resolveModel(`${ID}@${COMMIT}`, { ...options, offline: true })).rejects.toThrow(message);
+  }
+
+  test("a file of the model", async () => {
+    const { directory } = await resolveModel(ID, options);
+    rmSync(join(directory, "tokenizer.json"));
+    symlinkSync(join(outside, "secret"), join(directory, "tokenizer.json"));
+    await expectRefusal();
+  });
+
+  test.each(["blobs", "refs", `snapshots/${COMMIT}`])("its %s", async (name) => {
+    mkdirSync(join(repository(), "snapshots"), { recursive: true });
+    symlinkSync(outside, join(repository(), name));
+    await expectRefusal();
+  });
+
+  test("a download that was begun", async () => {
+    mkdirSync(join(repository(), "blobs"), { recursive: true });
+    const part = join(repository(), "blobs", `${sha256(weights())}.incomplete`);
+    symlinkSync(join(outside, "secret"), part);
+    await expectRefusal();
+    rmSync(part);
+    symlinkSync(join(outside, "absent"), part);
+    await expect(resolveModel(ID, options)).rejects.toThrow(/incomplete: expected a file/);
+  });
+});
+
+describe("which files", () => {
+  const choose = (...paths: readonly string[]) =>
+    chooseFiles(
+      ID,
+      paths.map((path) => ({ type: "file", path, size: 1, oid: "0".repeat(40) })),
+    ).map(({ path }) => path);
+  const single = "model.safetensors";
+
+  test("all that a tokenizer or a sentence encoder is read from, and nothing that runs code", () => {
+    const needed = [
+      "config.json",
+      "tokenizer.model.v3",
+      "sentencepiece.bpe.model",
+      "qwen.tiktoken",
+      "encodings.json",
+      "1_Pooling/config.json",
+      "2_Normalize/config.json",
+      "additional_chat_templates/tools.jinja",
+    ];
+    const other = ["modeling_x.py", "training_args.bin", "model.fp16.safetensors", "x/model.safetensors"];
+    expect(choose(...needed, ...other, single)).toEqual([...needed, single]);
+  });
+
+  test("weights once: in one file rather than in shards, in the usual layout rather than in Mistral's", () => {
+    const shards = ["model-00001-of-00001.safetensors", "model.safetensors.index.json"];
+    const original = ["params.json", "consolidated.00.safetensors", "consolidated.01.safetensors"];
+    expect(choose(...shards, ...original, single)).toEqual([single]);
+    expect(choose(...shards, ...original)).toEqual(shards);
+    expect(choose(...original)).toEqual(original);
+  });
+
+  test("Mistral's own layout in pieces", async () => {
+    hub.contents.delete("model.safetensors");
+    hub.contents.set("params.json", Buffer.from("{}"));
+    hub.contents.set("consolidated.00.safetensors", weights());
+    const { directory } = await resolveModel(ID, options);
+    expect(existsSync(join(directory, "consolidated.00.safetensors"))).toBe(true);
+  });
+});
+
+test("where the cache is", () => {
+  const home = homedir();
+  expect(cacheDirectory({})).toBe(join(home, ".cache", "huggingface", "hub"));
+  expect(cacheDirectory({ HF_HOME: "", HF_HUB_CACHE: "", XDG_CACHE_HOME: "/x" })).toBe("/x/huggingface/hub");
+  expect(cacheDirectory({ HF_HOME: "~/hf", XDG_CACHE_HOME: "/x" })).toBe(join(home, "hf", "hub"));
+  expect(cacheDirectory({ HF_HOME: "/h", HF_HUB_CACHE: "/c" })).toBe("/c");
 });
 
 describe("no model", () => {

@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, statfsSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, statfsSync, statSync } from "node:fs";
 import { ConfigError, EnvironmentError, FormatError, PlinthError } from "../core/errors.ts";
 import { describeNetworkError, downloadFile, isNetworkError } from "./download.ts";
 import { CachedModel, cacheDirectory, type Environment, isCommit } from "./hub-cache.ts";
+import { createHubFetch } from "./hub-fetch.ts";
+import { readLicence } from "./model-card.ts";
 import { chooseFiles, type ListedFile, type RemoteFile } from "./model-files.ts";
 import { checkRevision, type ModelId, parseModelId } from "./model-id.ts";
 import { withSystemErrors } from "./system-error.ts";
@@ -27,6 +28,8 @@ export interface ResolveModelOptions {
   /** Default: `HF_HUB_CACHE` and so on, as in Python. */
   readonly cache?: string | undefined;
   readonly env?: Environment | undefined;
+  /** Milliseconds before each further attempt when a connection breaks or the Hub is busy. */
+  readonly retryDelaysMs?: readonly number[] | undefined;
 }
 
 /** A model on this machine. */
@@ -43,7 +46,8 @@ export interface ResolvedModel {
 
 const HUB = "https://huggingface.co";
 const MAX_FILES = 20_000;
-const MAX_REQUESTS = 200;
+/** Before each further attempt; as many attempts in a row may bring nothing. */
+const RETRY_DELAYS_MS = [500, 2000];
 
 /** What one resolution works with. */
 interface Job extends ModelId {
@@ -78,6 +82,7 @@ export async function resolveModel(spec: string, options: ResolveModelOptions = 
   const job = { ...parsed, ...readPlaces(parsed, options, env), options };
   const isOffline = options.offline ?? /^(1|true|yes|on)$/i.test(env.HF_HUB_OFFLINE ?? "");
   const known = job.cached.commitOf(job.revision);
+  if (known !== undefined) job.cached.checkLinks(known);
   const isCached = known !== undefined && job.cached.isComplete(known);
   if (isCached && (isOffline || isCommit(job.revision))) return describe(job, known, 0);
   if (isOffline) throw notInCache(job);
@@ -118,7 +123,7 @@ function readPlaces(
   checkRevision(revision);
   return {
     revision,
-    hubUrl: readHubUrl(options.hubUrl ?? env.HF_ENDPOINT ?? HUB),
+    hubUrl: readHubUrl(options.hubUrl ?? (env.HF_ENDPOINT || HUB)),
     token: readToken(env),
     cached: new CachedModel(options.cache ?? cacheDirectory(env), parsed.id),
   };
@@ -143,6 +148,7 @@ async function fetchModel(job: Job, isCached: boolean): Promise<ResolvedModel> {
   const { id, cached, revision, options } = job;
   const { commit, listed } = await askHub(job, isCached);
   const files = chooseFiles(id, listed);
+  cached.checkLinks(commit);
   const downloadedBytes = await download(job, commit, files);
   for (const { path, etag } of files) cached.link(commit, path, etag);
   cached.setRef(revision, commit);
@@ -158,16 +164,6 @@ async function fetchModel(job: Job, isCached: boolean): Promise<ResolvedModel> {
   return describe(job, commit, downloadedBytes);
 }
 
-/** Later pages are where the server says; the token must not follow it to another place. */
-function checkOrigin(url: string, hubUrl: string): void {
-  if (URL.canParse(url) && new URL(url).origin === new URL(hubUrl).origin) return;
-  throw new FormatError({
-    where: hubUrl,
-    expected: "further pages from the same place",
-    got: JSON.stringify(url),
-  });
-}
-
 /** The commit behind the revision, and the files it has. */
 async function askHub(
   job: Job,
@@ -175,13 +171,12 @@ async function askHub(
 ): Promise<{ readonly commit: string; readonly listed: readonly ListedFile[] }> {
   const { id, revision, hubUrl, token, options } = job;
   const { listFiles, modelInfo } = await import("@huggingface/hub");
-  let requests = 0;
-  const limited: typeof fetch = (url, init) => {
-    if (++requests > MAX_REQUESTS) throw endless(id);
-    checkOrigin(String(url), hubUrl);
-    return fetch(url, { ...init, ...(options.signal && { signal: options.signal }) });
+  const { signal, retryDelaysMs = RETRY_DELAYS_MS } = options;
+  const common = {
+    hubUrl,
+    fetch: createHubFetch({ hubUrl, signal, retryDelaysMs }),
+    ...(token && { accessToken: token }),
   };
-  const common = { hubUrl, fetch: limited, ...(token && { accessToken: token }) };
   try {
     const { sha: commit } = await modelInfo({ ...common, name: id, revision, additionalFields: ["sha"] });
     if (typeof commit !== "string" || !isCommit(commit)) {
@@ -210,7 +205,7 @@ async function askHub(
 
 async function download(job: Job, commit: string, files: readonly RemoteFile[]): Promise<number> {
   const { id, hubUrl, token, cached, options } = job;
-  const missing = distinct(files.filter(({ etag }) => !existsSync(cached.blob(etag))));
+  const missing = distinct(files.filter((file) => !cached.hasContent(file)));
   const totalBytes = sum(distinct(files).map(({ sizeBytes }) => sizeBytes));
   let done = totalBytes - sum(missing.map(({ sizeBytes }) => sizeBytes));
   const parts = sum(
@@ -226,6 +221,7 @@ async function download(job: Job, commit: string, files: readonly RemoteFile[]):
       url: `${hubUrl}/${id}/resolve/${commit}/${path}`,
       headers: token ? { authorization: `Bearer ${token}` } : {},
       signal: options.signal,
+      retryDelaysMs: options.retryDelaysMs ?? RETRY_DELAYS_MS,
       onBytes: (bytes) => options.onProgress?.({ file: file.path, receivedBytes: done + bytes, totalBytes }),
     });
     done += file.sizeBytes;
@@ -260,18 +256,6 @@ function checkDisk(directory: string, neededBytes: number): void {
 function describe({ id, cached }: Job, commit: string, downloadedBytes: number): ResolvedModel {
   const directory = cached.snapshot(commit);
   return { directory, id, commit, licence: readLicence(directory), downloadedBytes };
-}
-
-/** `license:` of the head of a model card. */
-function readLicence(directory: string): string | undefined {
-  const path = join(directory, "README.md");
-  if (!existsSync(path) || !statSync(path).isFile()) return undefined;
-  const text = withSystemErrors(path, "a readable file", () => readFileSync(path, "utf8")).slice(0, 100_000);
-  const [, head = ""] = /^---\r?\n([\s\S]*?)\r?\n---/.exec(text) ?? [];
-  const entry = (key: string) =>
-    new RegExp(`^${key}:[ \\t]*["']?([^"'\\r\\n#]{1,100})`, "m").exec(head)?.[1]?.trim();
-  const licence = entry("license");
-  return licence === "other" ? (entry("license_name") ?? licence) : licence;
 }
 
 function notInCache({ id, revision, cached }: Job): EnvironmentError {
