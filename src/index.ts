@@ -10,7 +10,9 @@ export {
   loadChatTemplate,
 } from "./codecs/chat-template.ts";
 export type { EncodedInput, InputOptions, Truncation, WindowOptions } from "./codecs/encoded-input.ts";
+export { parseSentencePiece, type Surround } from "./codecs/sentencepiece.ts";
 export type { SpecialIds, SpecialRole } from "./codecs/special-ids.ts";
+export { parseTiktoken, TIKTOKEN_ENCODINGS, type TiktokenEncoding } from "./codecs/tiktoken.ts";
 export {
   type DecodeOptions,
   type Decoding,
@@ -21,8 +23,6 @@ export {
   type Tokenizer,
 } from "./codecs/tokenizer.ts";
 export { type TrainByteBpeOptions, trainByteBpe } from "./codecs/train-byte-bpe.ts";
-export { parseSentencePiece, type Surround } from "./codecs/sentencepiece.ts";
-export { parseTiktoken, TIKTOKEN_ENCODINGS, type TiktokenEncoding } from "./codecs/tiktoken.ts";
 export { type TrainWordPieceOptions, trainWordPiece } from "./codecs/train-word-piece.ts";
 export { type DType, type HostTensor, hostTensor, type TypedArray } from "./core/dtype.ts";
 export {
@@ -154,6 +154,7 @@ export {
   type Embeddings,
   type Pipeline,
   type PipelineOptions,
+  type PipelineProgress,
   type PipelineTask,
   pipeline,
 } from "./pipelines/pipeline.ts";

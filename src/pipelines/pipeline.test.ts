@@ -136,6 +136,8 @@ test("tasks and models that do not go together", async () => {
   await expect(pipeline("text-genaration" as never, "x")).rejects.toThrow(
     'pipeline: expected a task, got "text-genaration". Did you mean "text-generation"?',
   );
+  const offline = { local_files_only: true, cache_dir: causal };
+  await expect(pipeline("text-generation", "owner/name", offline)).rejects.toThrow("owner/name");
   await expect(pipeline("fill-mask", join(causal, "model"))).rejects.toThrow("expected an encoder");
   await expect(pipeline("text-generation", encoderOf("fill"))).rejects.toThrow("got an encoder");
 });

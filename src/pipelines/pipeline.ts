@@ -1,6 +1,8 @@
 import { ConfigError } from "../core/errors.ts";
 import { suggest } from "../core/nearest.ts";
 import type { Engine } from "../engine/engine.ts";
+import { resolveModel } from "../hub/resolve-model.ts";
+import { checkMemory } from "../plan/check-memory.ts";
 import { type Answer, answerQuestion } from "./answer-question.ts";
 import { classifyByLikelihood } from "./classify-by-likelihood.ts";
 import { classifySequence, type LabelScore } from "./classify-sequence.ts";
@@ -20,6 +22,26 @@ import {
 export interface PipelineOptions {
   /** Default: a new one with all cores. */
   readonly engine?: Engine | undefined;
+  /** Branch, tag or commit of a model on Hugging Face. */
+  readonly revision?: string | undefined;
+  /** Ask nobody, use what is in the cache. */
+  readonly local_files_only?: boolean | undefined;
+  /** Where models from Hugging Face are kept; default: where Python keeps them. */
+  readonly cache_dir?: string | undefined;
+  /** Told of a download as a whole. */
+  readonly progress_callback?: ((progress: PipelineProgress) => void) | undefined;
+  /** False loads a model that will not fit into memory all the same. */
+  readonly checkMemory?: boolean | undefined;
+}
+
+/** How far the download of a model has come. */
+export interface PipelineProgress {
+  readonly status: "progress_total";
+  /** Percent. */
+  readonly progress: number;
+  /** Bytes. */
+  readonly loaded: number;
+  readonly total: number;
 }
 
 /** A candidate for a masked token. */
@@ -209,9 +231,10 @@ const ENCODER: { readonly [T in PipelineTask]?: (model: EncoderModel) => Calls[T
  * offer more.
  *
  * @param task such as `text-generation`, `fill-mask`, `feature-extraction`
- * @param directory a Hugging Face model directory
+ * @param model a model directory, or the id of a model on Hugging Face
  * @throws {ConfigError} if there is no such task, or the model is not for it.
- * @throws as `loadModel`
+ * @throws {EnvironmentError} if there is no such model, or memory does not suffice.
+ * @throws as `resolveModel` and `loadModel`
  * @example
  * const generator = await pipeline("text-generation", "runs/first/model");
  * const [{ generated_text }] = await generator("Once upon a time", { max_new_tokens: 20 });
@@ -219,26 +242,37 @@ const ENCODER: { readonly [T in PipelineTask]?: (model: EncoderModel) => Calls[T
  */
 export async function pipeline<T extends PipelineTask>(
   task: T,
-  directory: string,
+  model: string,
   options: PipelineOptions = {},
 ): Promise<Pipeline<T>> {
   const causal = CAUSAL[task];
   const encoder = ENCODER[task];
-  if (causal) {
-    const model = LanguageModel.load(directory, options);
-    return Object.assign(causal(model), { dispose: () => model.dispose() });
+  if (!causal && !encoder) {
+    const known = [...Object.keys(CAUSAL), ...Object.keys(ENCODER)];
+    const fix = suggest(String(task), known);
+    throw new ConfigError({ where: "pipeline", expected: "a task", got: JSON.stringify(task), fix });
   }
-  if (encoder) {
-    const model = EncoderModel.load(directory, options);
-    return Object.assign(encoder(model), { dispose: () => model.dispose() });
-  }
-  const known = [...Object.keys(CAUSAL), ...Object.keys(ENCODER)];
-  throw new ConfigError({
-    where: "pipeline",
-    expected: "a task",
-    got: JSON.stringify(task),
-    fix: suggest(String(task), known),
+  const { engine, checkMemory: checks = true } = options;
+  const directory = await findModel(model, options);
+  if (checks) checkMemory(directory);
+  if (causal) return withDispose(LanguageModel.load(directory, { engine }), causal);
+  return withDispose(EncoderModel.load(directory, { engine }), encoder!);
+}
+
+function withDispose<M extends { dispose(): void }, C extends object>(model: M, make: (model: M) => C) {
+  return Object.assign(make(model), { dispose: () => model.dispose() });
+}
+
+async function findModel(model: string, options: PipelineOptions): Promise<string> {
+  const { revision, local_files_only: offline, cache_dir: cache, progress_callback: tell } = options;
+  const { directory } = await resolveModel(model, {
+    ...(revision !== undefined && { revision }),
+    ...(offline !== undefined && { offline }),
+    ...(cache !== undefined && { cache }),
+    onProgress: ({ receivedBytes: loaded, totalBytes: total }) =>
+      tell?.({ status: "progress_total", progress: total > 0 ? (100 * loaded) / total : 100, loaded, total }),
   });
+  return directory;
 }
 
 function listOf(input: string | readonly string[]): readonly string[] {

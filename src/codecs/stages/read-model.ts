@@ -5,8 +5,8 @@ import { describe, type JsonObject, requireArray, type TokenList } from "../toke
 import { Bpe, byteToken } from "./bpe.ts";
 import { Unigram } from "./unigram.ts";
 import type { WordModel } from "./word-model.ts";
-import { wordwise } from "./wordwise.ts";
 import { WordLevel, WordPiece } from "./word-piece.ts";
+import { wordwise } from "./wordwise.ts";
 
 /** What a reader of models gets. */
 interface Source {
