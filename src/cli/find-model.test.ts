@@ -1,7 +1,16 @@
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { COMMIT, FakeHub, ID } from "../../test/fake-hub.ts";
 import { makeFakeStream } from "./fake-stream.ts";
 import { runCli } from "./run-cli.ts";
 import { VERBS } from "./verbs.ts";
@@ -12,8 +21,12 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(cache, { recursive: true }));
 
-async function plinth(words: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const [stdout, stderr] = [makeFakeStream(), makeFakeStream()];
+async function plinth(
+  words: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  terminal?: { columns: number; rows: number },
+) {
+  const [stdout, stderr] = [makeFakeStream(), makeFakeStream(terminal)];
   const code = await runCli(words, {
     stdout: stdout.stream,
     stderr: stderr.stream,
@@ -21,7 +34,7 @@ async function plinth(words: readonly string[], env: Readonly<Record<string, str
     verbs: VERBS,
     signal: new AbortController().signal,
   });
-  return { code, stderr: stderr.text() };
+  return { code, stdout: stdout.text(), stderr: stderr.text() };
 }
 
 test("every verb that takes a model takes an id: offline it has to be in the cache", async () => {
@@ -66,4 +79,67 @@ test("no network", async () => {
 test("a revision needs an id", async () => {
   const { stderr } = await plinth(["inspect", cache, "--revision", "v1"]);
   expect(stderr).toMatch(/^plinth: revision: expected a model on Hugging Face/);
+});
+
+test("whatever verb takes a model takes an id", async () => {
+  const takes = await Promise.all(
+    Object.entries(VERBS).map(async ([name, { load }]) => {
+      const [spec] = (await load()).positionals.filter((positional) => positional.name === "model");
+      return [name, spec === undefined || spec.isModel === true];
+    }),
+  );
+  expect(takes.filter(([, isRight]) => !isRight)).toEqual([]);
+});
+
+describe("a model that a hub has", () => {
+  const BARE = new URL("../../test/fixtures/gpt2/bare/", import.meta.url).pathname;
+  const hub = new FakeHub();
+  const env = { HF_ENDPOINT: "" };
+  beforeAll(async () => {
+    for (const name of ["config.json", "generation_config.json", "model.safetensors"]) {
+      hub.contents.set(name, readFileSync(join(BARE, name)));
+    }
+    hub.contents.delete("tokenizer.json");
+    env.HF_ENDPOINT = await hub.start();
+  });
+  afterAll(() => hub.stop());
+  const LICENCE = `${ID}@${COMMIT.slice(0, 12)}, licence: apache-2.0\n`;
+
+  test("progress, commit and licence on stderr; the result of its directory alone on stdout", async () => {
+    const words = ["--tokens", "1,2,3", "--max-tokens", "3", "--temperature", "0", "--json"];
+    const byId = await plinth(["generate", ID, ...words], env);
+    const { text, tokens, finishReason, usage } = JSON.parse(byId.stdout);
+    const local = JSON.parse((await plinth(["generate", BARE, ...words])).stdout);
+    expect(local).toMatchObject({ text, tokens, finishReason, usage });
+    const lines = byId.stderr.trimEnd().split("\n");
+    expect(`${lines.pop()}\n`).toBe(LICENCE);
+    expect(lines.length).toBeGreaterThan(0);
+    expect(lines.filter((line) => !/^downloading +\d+ % +[\d.]+ of [\d.]+ MB +\S+$/.test(line))).toEqual([]);
+  });
+
+  test("the second time from the cache, and with --offline; then without a bar", async () => {
+    const again = await plinth(["download", ID, "--json"], env);
+    expect(again).toEqual({ code: 0, stdout: expect.stringContaining(COMMIT), stderr: LICENCE });
+    expect(await plinth(["download", ID, "--offline", "--json"])).toEqual(again);
+    expect(await plinth(["download", `${ID}@${COMMIT}`, "--json"])).toEqual(again);
+  });
+
+  test("a terminal shows one bar, and leaves nothing of it", async () => {
+    rmSync(join(cache, "models--someone--tiny"), { recursive: true });
+    const { stderr } = await plinth(["download", ID], env, { columns: 60, rows: 20 });
+    const frames = stderr.split("\r\u001b[K");
+    expect(frames.length).toBeGreaterThan(3);
+    expect(frames[0]).toBe("");
+    expect(frames.at(-1)).toBe(LICENCE);
+    const bars = frames.slice(1, -1).filter((frame) => frame !== "");
+    expect(bars.filter((bar) => !/^downloading +\d+ %[^\n]*$/.test(bar) || bar.length > 59)).toEqual([]);
+  });
+
+  test("one that it has not", async () => {
+    const { code, stdout, stderr } = await plinth(["inspect", "someone/else"], env);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toMatch(
+      /^plinth: someone\/else@main: expected a model that .* got none of that name.*\n$/,
+    );
+  });
 });
