@@ -7,6 +7,7 @@ import { LanguageModel } from "../pipelines/language-model.ts";
 import { integer, list, number, text } from "./flag-specs.ts";
 import { loadModelArgument, MODEL_ARGUMENT, MODEL_FLAGS } from "./model-argument.ts";
 import type { Output } from "./output.ts";
+import { CONSTRAINT_FLAGS, readConstraint } from "./sampling-flags.ts";
 import { defineVerb, type Verb } from "./verb.ts";
 
 /** `plinth chat`: a conversation with a model. */
@@ -32,6 +33,7 @@ export const chat: Verb = defineVerb({
     }),
     stop: list({ describe: "texts to stop at; they are not printed" }),
     seed: integer({ describe: "of the random numbers" }),
+    ...CONSTRAINT_FLAGS,
     ...MODEL_FLAGS,
   },
   example: 'plinth chat models/smol --message "What is a token?"',
@@ -45,6 +47,7 @@ export const chat: Verb = defineVerb({
     const options: ChatOptions = {
       maxTokens,
       stop,
+      constraint: readConstraint(flags, model.loaded.tokenizer),
       signal,
       sampling: { ...model.defaults.sampling, ...Object.fromEntries(given) },
     };

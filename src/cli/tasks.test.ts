@@ -226,6 +226,11 @@ describe("chat and summarize", () => {
     chatting.dispose();
   });
 
+  test("an answer of a given form", async () => {
+    const { message } = await json("chat", talking, "--message", "Hi", "--choice", "yes", "no");
+    expect(["yes", "no"]).toContain(message.content);
+  });
+
   test("a summary", async () => {
     const expected = await summarize(model, "A text. And more.", { maxTokens: 20, sentences: 2 });
     const words = ["summarize", directory, "--max-tokens", "20", "--sentences", "2"];
