@@ -5,6 +5,8 @@ export { CheckpointStore, type CheckpointStoreOptions, type LoadedCheckpoint } f
 export { trainingFlops } from "./flops.ts";
 export { GradientProgram } from "./gradient-program.ts";
 export { languageModelLoss } from "./language-model-loss.ts";
+export { MaskedLM } from "./masked-lm.ts";
+export { MaskedValidation } from "./masked-validation.ts";
 export { MetricsLog, readMetrics, type TimedEvent } from "./metrics-log.ts";
 export { NextToken } from "./next-token.ts";
 export type {
