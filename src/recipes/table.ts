@@ -57,7 +57,7 @@ const bertTrain = { beta2: 0.98, weightDecay: 0.01, schedule: "linear" } as cons
  * Characters of one text, hidden and filled in. Post-norm layers stay at guessing the most common token where the rate is
  * twice as high; sequences are short, as what fills a gap is near it.
  */
-const bertChar: RecipeInput = {
+const bertChar = {
   tokenizer: { kind: "char" },
   corpus: { splitBy: "tail", validationFraction: 0.1 },
   model: { family: "bert", width: 128, numLayers: 4, numHeads: 4 },
@@ -70,7 +70,7 @@ const bertChar: RecipeInput = {
     minLearningRate: 5e-5,
     beta2: 0.98,
   },
-};
+} as const satisfies RecipeInput;
 
 /** The recipes that `plinth pretrain` knows by name; the first is the default. */
 export const RECIPES: Readonly<Record<string, NamedRecipe>> = {
@@ -139,6 +139,10 @@ export const RECIPES: Readonly<Record<string, NamedRecipe>> = {
   "bert-char": {
     summary: "BERT, characters of one text hidden and filled in, last tenth held out; about 8 minutes",
     recipe: bertChar,
+  },
+  "bert-char-long": {
+    summary: "the same for more than twice as long; about 20 minutes",
+    recipe: { ...bertChar, train: { ...bertChar.train, steps: 20_000 } },
   },
 };
 
