@@ -141,17 +141,21 @@ def render(source, context):
         return {"fails": type(error).__name__}
 
 
-def record(text):
-    if len(text) <= LONGEST_TEXT:
+def record(text, digest_only=False):
+    if len(text) <= LONGEST_TEXT and not digest_only:
         return {"text": text}
     return {"sha256": hashlib.sha256(text.encode()).hexdigest(), "length": len(text)}
 
 
-def chats():
-    samples = {}
+def shared_chats():
+    """Conversations of the shared data, which tests read there: of what becomes of them only digests are written."""
     for path in sorted((DATA / "tok-mistral" / "samples").glob("*/sample.json")):
         sample = json.loads(path.read_text())
-        samples[path.parent.name] = {"messages": sample["messages"], "tools": sample.get("tools") or None}
+        yield path.parent.name, {"messages": sample["messages"], "tools": sample.get("tools") or None}
+
+
+def chats():
+    samples = {}
     tool = {"type": "function", "function": {"name": "f", "description": "Ünïcode \"q\"", "parameters": {"type": "object", "properties": {"a": {"type": "integer", "default": 1.5}, "b": {"type": "boolean", "default": True}}, "required": ["a"]}}}
     call = {"id": "abcdefghi", "type": "function", "function": {"name": "f", "arguments": {"a": 1, "b": None, "ü": [True, 2.5]}}}
     samples["plain"] = {"messages": [{"role": "user", "content": " Hi there \n"}, {"role": "assistant", "content": "Hello!"}, {"role": "user", "content": "1+1?"}]}
@@ -175,7 +179,7 @@ def templates():
             yield f"chat-templates/chat-templates.json#{entry['name']}", entry["chat_template"]
 
 
-def chat_rendering(source, chat):
+def chat_rendering(source, chat, digest_only=False):
     # As apply_chat_template does before it renders.
     chat = dict(chat, messages=[{k: v for k, v in m.items() if v is not None} for m in chat["messages"]])
     try:
@@ -185,7 +189,7 @@ def chat_rendering(source, chat):
             add_generation_prompt=chat.get("add_generation_prompt", False),
             continue_final_message=chat.get("continue_final_message", False),
         )
-        return record(rendered[0])
+        return record(rendered[0], digest_only)
     except Exception as error:
         return {"fails": type(error).__name__}
 
@@ -199,7 +203,13 @@ def main():
         "engine": [{"template": source, **render(source, CONTEXT)} for source in ENGINE],
         "chats": samples,
         "renderings": [
-            {"template": name, "chats": {key: chat_rendering(source, chat) for key, chat in samples.items()}}
+            {
+                "template": name,
+                "chats": {
+                    **{key: chat_rendering(source, chat, digest_only=True) for key, chat in shared_chats()},
+                    **{key: chat_rendering(source, chat) for key, chat in samples.items()},
+                },
+            }
             for name, source in templates()
         ],
     }
