@@ -65,7 +65,8 @@ export async function compare({ row, ours, theirs, rate, check, note, repeats, l
     const rates = await alternate({ plinth: () => rate(us), [row.peer]: () => rate(them) }, repeats, log);
     const [mine, other] = Object.values(rates);
     const notes = [note, seen].filter(Boolean).join("; ");
-    const values = { peer: them.name, value: median(mine), peerValue: median(other) };
+    const isOurs = them.name === us.name; // two ways of ours: the row says which
+    const values = { peer: isOurs ? row.peer : them.name, value: median(mine), peerValue: median(other) };
     const told = { ...row, ...values, ...compareRounds(mine, other), ...(notes && { note: notes }) };
     return row.rule ? judge(told) : inform(told);
   } finally {
