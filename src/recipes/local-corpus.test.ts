@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { findLocalCorpus } from "./local-corpus.ts";
+import { findLocalCorpus, workOf } from "./local-corpus.ts";
 
 let root = "";
 beforeEach(() => {
@@ -46,4 +46,25 @@ test("documentation and source from every node_modules above, without generated,
   expect(left.filter((path) => all.includes(path))).toEqual([]);
   expect(found.map(({ files }) => files)).toEqual(sources.map(({ paths }) => paths.length));
   expect(findLocalCorpus(join(root, "inner"))).toEqual({ sources, found, folders });
+});
+
+test("sources, what was compiled from them and other versions are one work", () => {
+  const one = workOf("/a/node_modules/ajv/lib/vocabularies/core/ref.ts");
+  for (const other of [
+    "/a/node_modules/ajv/dist/vocabularies/core/ref.js",
+    "/a/node_modules/ajv/dist/vocabularies/core/ref.d.ts",
+    "/b/node_modules/eslint/node_modules/ajv/dist/vocabularies/core/ref.cjs",
+    "C:\\a\\node_modules\\ajv\\lib\\vocabularies\\core\\ref.ts",
+  ]) {
+    expect(workOf(other)).toBe(one);
+  }
+  const others = [
+    "/a/node_modules/ajv/lib/vocabularies/applicator/ref.ts",
+    "/a/node_modules/ajv/lib/vocabularies/core/id.ts",
+    "/a/node_modules/avj/lib/vocabularies/core/ref.ts",
+    "/a/node_modules/@x/ajv/lib/vocabularies/core/ref.ts",
+    "/a/node_modules/ajv/README.md",
+  ];
+  expect(new Set([one, ...others].map(workOf)).size).toBe(6);
+  expect(workOf("/a/node_modules/@x/y/src/z.ts")).toBe(workOf("/a/node_modules/@x/y/dist/z.mjs"));
 });

@@ -14,11 +14,21 @@ const KINDS = [
   },
 ] as const;
 
-const MAX_FILE_BYTES = 200_000;
+/** No file may be most of what is held out. */
+const MAX_FILE_BYTES = 60_000;
 const MIN_FILE_BYTES = 500;
+
+/** No package may be most of what is read. */
+const MAX_PACKAGE_SHARE = 0.1;
 
 /** Longer average lines mean a bundle or a data table: nothing a person wrote. */
 const MAX_LINE_LENGTH = 110;
+
+/** Folders that hold one form of a package's files. */
+const FORM = /^(src|lib|dist|build|out|es|esm|cjs|umd|types\d*|typings|node|browser|commonjs|module)$/;
+
+/** What generators write at the top of their files. */
+const GENERATED = /@generated|\bgenerated (by|from|code|using)|do not (edit|modify)/i;
 
 /** Text found on this machine. */
 export interface LocalCorpus {
@@ -65,6 +75,8 @@ function packageFolders(from: string): string[] {
 
 function collect(folders: readonly string[], patterns: readonly string[], enoughBytes: number) {
   const paths: string[] = [];
+  const works = new Set<string>();
+  const bytesOf = new Map<string, number>();
   let bytes = 0;
   for (const folder of folders) {
     const found = globSync([...patterns], {
@@ -77,7 +89,13 @@ function collect(folders: readonly string[], patterns: readonly string[], enough
     for (const path of spread(found.sort())) {
       if (bytes >= enoughBytes) return { paths, bytes };
       const { size } = statSync(path);
-      if (size < MIN_FILE_BYTES || size > MAX_FILE_BYTES || !isWritten(path)) continue;
+      const work = workOf(path);
+      if (works.has(work) || size < MIN_FILE_BYTES || size > MAX_FILE_BYTES || !isWritten(path)) continue;
+      const name = packageOf(path);
+      const ofPackage = (bytesOf.get(name) ?? 0) + size;
+      if (ofPackage > MAX_PACKAGE_SHARE * enoughBytes) continue;
+      bytesOf.set(name, ofPackage);
+      works.add(work);
       paths.push(path);
       bytes += size;
     }
@@ -91,8 +109,35 @@ function spread(paths: readonly string[]): string[] {
   return Array.from({ length: stride }, (_, start) => paths.filter((_, i) => i % stride === start)).flat();
 }
 
+/**
+ * What a file is a form of: packages ship their sources, what is compiled from them, and declarations of that, and a package may be
+ * there in several versions. Held-out text of which another form was trained on would be no test.
+ */
+export function workOf(path: string): string {
+  const name = packageOf(path);
+  const parts = inPackages(path).slice(name.length).split("/");
+  const stem = parts.at(-1)!.replace(/(\.d)?\.[cm]?[jt]s$/, "");
+  const folder =
+    parts
+      .slice(0, -1)
+      .filter((part) => part !== "" && !FORM.test(part))
+      .at(-1) ?? "";
+  return [name, folder, stem].join("/");
+}
+
+/** The name of the package that a file is in. */
+function packageOf(path: string): string {
+  return /^(@[^/]*\/)?[^/]*/.exec(inPackages(path))![0];
+}
+
+/** A path from the last `node_modules` on. */
+function inPackages(path: string): string {
+  return path.replaceAll("\\", "/").split("/node_modules/").at(-1)!;
+}
+
 function isWritten(path: string): boolean {
   const text = readFileSync(path, "utf8");
   const lines = text.split("\n").length;
-  return text.length / lines <= MAX_LINE_LENGTH && !text.includes("\0") && !text.includes("\ufffd");
+  const isText = !text.includes("\0") && !text.includes("\ufffd");
+  return isText && text.length / lines <= MAX_LINE_LENGTH && !GENERATED.test(text.slice(0, 600));
 }

@@ -23,7 +23,7 @@ const VALIDATIONS = 3;
 /** Small enough to learn something in minutes, large enough to need learning. */
 const BASE = {
   tokenizer: { kind: "bpe", vocabularySize: 2048 },
-  corpus: { splitBy: "document", validationFraction: 0.015 },
+  corpus: { splitBy: "document", validationFraction: 0.05 },
   model: { family: "mistral", width: 192, numLayers: 4, numHeads: 6, slidingWindow: 64 },
   train: {
     batchSize: 8,
