@@ -215,7 +215,7 @@ describe("answerQuestion", () => {
       "maxLength: expected an integer in [1, 40]",
     );
     await expect(ask("who ".repeat(40), "ada")).rejects.toThrow("encodeInput: expected at most 40 tokens");
-    await expect(ask("who", "ada", { maxLength: 8, stride: 5 })).rejects.toThrow(
+    await expect(ask("who", "ada ".repeat(9), { maxLength: 8, stride: 5 })).rejects.toThrow(
       "stride: expected less than",
     );
   });
