@@ -24,7 +24,7 @@ export const quickstart: Verb = defineVerb({
       describe: "directory for the run; default runs/quickstart, made anew each time",
       placeholder: "DIR",
     }),
-    seconds: integer({ describe: "time for the training itself", min: 5, max: 3600, fallback: 150 }),
+    seconds: integer({ describe: "time for the training itself", min: 5, max: 3600, fallback: 225 }),
   },
   example: "plinth quickstart",
   run: async ({ flags, out, signal }) => {
