@@ -1,5 +1,5 @@
 // The package `plinth`: what using and training models takes. Parts to build with have doors of their own: `plinth/nn`,
-// `plinth/data`, `plinth/train`, `plinth/hub`. Nothing inside `src` imports from here.
+// `plinth/data`, `plinth/train`, `plinth/adapt`, `plinth/hub`. Nothing inside `src` imports from here.
 
 export { type CharTokenizerOptions, trainCharTokenizer } from "./codecs/char-tokenizer.ts";
 export type { ChatContent, ChatMessage, ToolCall } from "./codecs/chat-messages.ts";
@@ -174,6 +174,7 @@ export { type QuickstartOptions, type QuickstartResult, quickstart } from "./rec
 export { applySettings, type Recipe, type RecipeInput, readRecipe } from "./recipes/recipe.ts";
 export { findRecipe, type NamedRecipe, RECIPES } from "./recipes/table.ts";
 export { grad, gradients, valueAndGrad } from "./tensor/gradient.ts";
+export { type Rule, rewrite } from "./tensor/rewrite.ts";
 export { constant, input, parameter, scalar, Tensor } from "./tensor/tensor.ts";
 export type { TrainEvent } from "./train/events.ts";
 export { type MaskedQuality, type Quality, showQuality, type TextQuality } from "./train/quality.ts";
