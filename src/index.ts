@@ -1,5 +1,5 @@
 // The package `plinth`: what using and training models takes. Parts to build with have doors of their own: `plinth/nn`,
-// `plinth/data`, `plinth/train`, `plinth/adapt`, `plinth/hub`. Nothing inside `src` imports from here.
+// `plinth/data`, `plinth/eval`, `plinth/train`, `plinth/adapt`, `plinth/hub`. Nothing inside `src` imports from here.
 
 export { type CharTokenizerOptions, trainCharTokenizer } from "./codecs/char-tokenizer.ts";
 export type { ChatContent, ChatMessage, ToolCall } from "./codecs/chat-messages.ts";

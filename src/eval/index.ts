@@ -1,0 +1,43 @@
+// The package's door `plinth/eval`: metrics, their intervals, and baselines.
+
+export { bitsPerByte } from "./bits-per-byte.ts";
+export { answerF1, answerMatches, normalizeAnswer } from "./metrics/answer-match.ts";
+export { type BleuCounts, bleu, bleuCounts, bleuWords } from "./metrics/bleu.ts";
+export {
+  type BootstrapOptions,
+  bootstrap,
+  bootstrapDifference,
+  type Interval,
+  percentile,
+} from "./metrics/bootstrap.ts";
+export { brierScore, calibrationError, logLoss, type ProbabilityRecord } from "./metrics/calibration.ts";
+export { type ChrfCounts, chrf, chrfCounts } from "./metrics/chrf.ts";
+export {
+  type Average,
+  accuracy,
+  binaryF1,
+  type ConfusionMatrix,
+  confusionMatrix,
+  f1,
+  type LabelPair,
+  type LabelQuality,
+  labelQualities,
+  matthews,
+} from "./metrics/classification.ts";
+export { passAtK } from "./metrics/pass-at-k.ts";
+export {
+  meanAbsoluteError,
+  meanSquaredError,
+  type NumberPair,
+  pearson,
+  spearman,
+} from "./metrics/regression.ts";
+export { type RougeKind, type RougeOptions, type RougeScore, rouge } from "./metrics/rouge.ts";
+export {
+  type SpanQuality,
+  spanQuality,
+  type TaggedSpan,
+  type TagPair,
+  taggedSpans,
+} from "./metrics/spans.ts";
+export { type NgramModel, type NgramOptions, trainNgram } from "./ngram.ts";
