@@ -177,4 +177,10 @@ export { grad, gradients, valueAndGrad } from "./tensor/gradient.ts";
 export { type Rule, rewrite } from "./tensor/rewrite.ts";
 export { constant, input, parameter, scalar, Tensor } from "./tensor/tensor.ts";
 export type { TrainEvent } from "./train/events.ts";
-export { type MaskedQuality, type Quality, showQuality, type TextQuality } from "./train/quality.ts";
+export {
+  type MaskedQuality,
+  type Quality,
+  showQuality,
+  type TaskQuality,
+  type TextQuality,
+} from "./train/quality.ts";

@@ -68,8 +68,7 @@ async function learn(task: Task): Promise<readonly number[]> {
     (arena.view("weights", parameter).data as Float32Array).set(data as Float32Array);
   }
   const shape = { batchSize: B, contextLength: T };
-  const options = { ...shape, labelSmoothing: 0, accumulation: 1 };
-  const gradients = new GradientProgram(engine, new NextToken(model), arena, options);
+  const gradients = new GradientProgram(engine, new NextToken(model), arena, { labelSmoothing: 0 });
   const adam = new AdamW(engine, arena, { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weightDecay: 0.01 });
   const random = new Random(1);
   for (let step = 1; step <= steps; step++) {

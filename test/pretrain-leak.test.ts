@@ -23,7 +23,8 @@ const { TokenDataset } = await load("data/token-dataset.js");
 const { gpt2Config } = await load("models/gpt2/config.js");
 const { Gpt2 } = await load("models/gpt2/model.js");
 const { trainOptions } = await load("train/options.js");
-const { NextToken } = await load("train/next-token.js");
+const { NextToken, nextTokenStream } = await load("train/next-token.js");
+const { Validation } = await load("train/validation.js");
 const { train } = await load("train/trainer.js");
 const open = (file, tokens) => new TokenDataset(data, [{ file, tokens, sha256: "" }], 2);
 const { Decoder } = await load("generate/decoder.js");
@@ -34,14 +35,16 @@ const model = new Gpt2(gpt2Config(sizes));
 const last = Number(warmUp) + Number(steps);
 const rss = () => { gc(); gc(); return process.memoryUsage().rss; };
 let [before, after] = [0, 0];
+const options = trainOptions({
+  steps: last, batchSize: 2, contextLength: 16, accumulation: 2, learningRate: 1e-3,
+  validateEvery: 50, saveEvery: 50, sampleEvery: 50,
+});
+const heldOut = { datasets: [open("validation.bin", 300)], bytes: 290, endOfTextId: 23 };
 await train({
   engine, objective: new NextToken(model), directory, resume: false, title: "leak",
-  train: [{ dataset: open("train.bin", 4000), weight: 1 }],
-  heldOut: { datasets: [open("validation.bin", 300)], bytes: 290, endOfTextId: 23 },
-  options: trainOptions({
-    steps: last, batchSize: 2, contextLength: 16, accumulation: 2, learningRate: 1e-3,
-    validateEvery: 50, saveEvery: 50, sampleEvery: 50,
-  }),
+  examples: nextTokenStream({ ...options, datasets: [{ dataset: open("train.bin", 4000), weight: 1 }] }),
+  measure: (arena) => new Validation(engine, model, arena.weights(), options, heldOut),
+  options,
   identity: { configHash: "", tokenizerHash: "", dataHash: "" },
   sample: async (weights) => {
     const decoder = new Decoder(engine, model, weights);

@@ -8,7 +8,7 @@ import { quantizeModel } from "../src/models/quantize-model.ts";
 import { pretrain } from "../src/recipes/pretrain.ts";
 import { readRecipe } from "../src/recipes/recipe.ts";
 import { findRecipe } from "../src/recipes/table.ts";
-import { isTextQuality } from "../src/train/quality.ts";
+import { isMaskedQuality } from "../src/train/quality.ts";
 import { bitsPerByteOf, engine } from "./tiny-run.ts";
 
 const TEXT = join(import.meta.dirname, "../../shared/data/tinyshakespeare/input.txt");
@@ -51,7 +51,7 @@ async function learnToFill(name: string, steps: number) {
     sources: [{ paths: [TEXT], weight: 1, textField: "text" }],
   });
   const [trained, counts, mostCommon, shuffled] = [best, ...baselines, ...controls].map((quality) => {
-    if (isTextQuality(quality)) throw new Error("measured in bits per byte");
+    if (!isMaskedQuality(quality)) throw new Error("not measured on masked tokens");
     return quality.maskedAccuracy;
   });
   return { trained: trained!, counts: counts!, mostCommon: mostCommon!, shuffled: shuffled! };

@@ -15,11 +15,15 @@ import { gpt2Config } from "../src/models/gpt2/config.ts";
 import { Gpt2 } from "../src/models/gpt2/model.ts";
 import { CheckpointStore } from "../src/train/checkpoint.ts";
 import type { TrainEvent } from "../src/train/events.ts";
-import { MaskedLM } from "../src/train/masked-lm.ts";
-import { NextToken } from "../src/train/next-token.ts";
+import { MaskedLM, maskedStream } from "../src/train/masked-lm.ts";
+import { MaskedValidation } from "../src/train/masked-validation.ts";
+import { NextToken, nextTokenStream } from "../src/train/next-token.ts";
+import type { ExampleStream, Measure, Objective } from "../src/train/objective.ts";
 import { type TrainOptions, trainOptions } from "../src/train/options.ts";
+import type { ParameterArena } from "../src/train/parameter-arena.ts";
 import { isTextQuality, type Quality } from "../src/train/quality.ts";
-import type { TrainRun } from "../src/train/trainer.ts";
+import type { TrainRun } from "../src/train/train-run.ts";
+import { Validation } from "../src/train/validation.ts";
 
 /** One for the whole process: engines share their threads anyway. */
 export const engine: Engine = new Engine();
@@ -89,24 +93,47 @@ export function tinyMaskedLM(changes: Partial<MaskedOptions> & { contextLength?:
 /** What a test may change about a run. */
 export type TinyChanges = Partial<Omit<TrainRun, "options">> & { readonly options?: Partial<TrainOptions> };
 
+/** Examples for an objective, and its measure, from tiny texts that are written into `directory`. */
+export function tinyData(
+  directory: string,
+  objective: Objective,
+  options: TrainOptions,
+): { examples: ExampleStream; measure: (arena: ParameterArena) => Measure } {
+  const textTokens = tinyTokens(300, 8);
+  const datasets = [{ dataset: writeDataset(directory, "train.bin", tinyTokens(4000, 7)), weight: 1 }];
+  const heldOut = [writeDataset(directory, "validation.bin", textTokens)];
+  if (objective instanceof MaskedLM) {
+    const { encoder, options: masking } = objective;
+    const measured = { shape: options, options: masking, datasets: heldOut };
+    return {
+      examples: maskedStream({ ...masking, ...options, datasets }),
+      measure: (arena) => new MaskedValidation(engine, encoder, arena.weights(), measured),
+    };
+  }
+  const { model } = objective as NextToken;
+  const bytes = textTokens.slice(1).filter((token) => token !== TINY_END_OF_TEXT).length;
+  const text = { datasets: heldOut, bytes, endOfTextId: TINY_END_OF_TEXT };
+  return {
+    examples: nextTokenStream({ ...options, datasets }),
+    measure: (arena) => new Validation(engine, model, arena.weights(), options, text),
+  };
+}
+
 /** A complete run in `directory`, which also holds its data. */
-export function tinyRun(directory: string, { options, ...changes }: TinyChanges = {}): TrainRun {
-  const [data, textTokens] = [join(directory, "data"), tinyTokens(300, 8)];
+export function tinyRun(directory: string, { options: given, ...changes }: TinyChanges = {}): TrainRun {
+  const options = trainOptions({
+    ...{ steps: 40, batchSize: 2, contextLength: 16, learningRate: 1e-2 },
+    warmupSteps: Math.min(4, given?.steps ?? 4),
+    ...{ validateEvery: 10, saveEvery: 10 },
+    ...given,
+  });
+  const objective = changes.objective ?? new NextToken(tinyModel());
+  const data = changes.examples ? {} : tinyData(join(directory, "data"), objective, options);
   return {
     engine,
-    objective: new NextToken(tinyModel()),
-    train: [{ dataset: writeDataset(data, "train.bin", tinyTokens(4000, 7)), weight: 1 }],
-    heldOut: {
-      datasets: [writeDataset(data, "validation.bin", textTokens)],
-      bytes: textTokens.slice(1).filter((token) => token !== TINY_END_OF_TEXT).length,
-      endOfTextId: TINY_END_OF_TEXT,
-    },
-    options: trainOptions({
-      ...{ steps: 40, batchSize: 2, contextLength: 16, learningRate: 1e-2 },
-      warmupSteps: Math.min(4, options?.steps ?? 4),
-      ...{ validateEvery: 10, saveEvery: 10 },
-      ...options,
-    }),
+    objective,
+    ...(data as ReturnType<typeof tinyData>),
+    options,
     identity: { configHash: "a configuration", tokenizerHash: "a tokenizer", dataHash: "some data" },
     directory,
     resume: false,

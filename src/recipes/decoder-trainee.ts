@@ -4,7 +4,8 @@ import { Gpt2 } from "../models/gpt2/model.ts";
 import { mistralConfig } from "../models/mistral/config.ts";
 import { Mistral } from "../models/mistral/model.ts";
 import { saveModel } from "../models/save-model.ts";
-import { NextToken } from "../train/next-token.ts";
+import { NextToken, nextTokenStream } from "../train/next-token.ts";
+import { Validation } from "../train/validation.ts";
 import { scoreNgram } from "./baseline.ts";
 import type { Recipe } from "./recipe.ts";
 import { checkPrompt, sampleText } from "./sample-text.ts";
@@ -32,18 +33,28 @@ export function buildDecoder({ model, train }: Recipe, vocabularySize: number): 
 
 /** @throws {ConfigError} or {DataError} if the prompt of the samples cannot be used. */
 export function decoderTrainee(options: TraineeOptions): DecoderTrainee {
-  const { engine, recipe, tokenizer, train, heldOut, prompt } = options;
+  const { engine, recipe, tokenizer, train, heldOut, heldOutBytes, prompt } = options;
   const model = buildDecoder(recipe, tokenizer.vocabularySize);
   const sampling = { engine, model, tokenizer, prompt, seed: recipe.train.seed };
   checkPrompt(sampling);
   return {
     model,
     objective: new NextToken(model),
-    separatorId: tokenizer.endOfTextId,
+    examples: nextTokenStream({ ...recipe.train, datasets: train }),
+    measure: (arena) => {
+      const text = { datasets: heldOut, bytes: heldOutBytes, endOfTextId: tokenizer.endOfTextId };
+      return new Validation(engine, model, arena.weights(), recipe.train, text);
+    },
     pipelineTag: "text-generation",
     taught:
       "It continues text; it was not taught to follow instructions, and what it writes is not to be relied on.",
-    baselines: () => [scoreNgram(tokenizer, train, heldOut)],
+    baselines: () => [
+      scoreNgram(
+        tokenizer,
+        train.map(({ dataset }) => dataset),
+        heldOut,
+      ),
+    ],
     sample: (weights) => sampleText(sampling, weights),
     controls: async () => [],
     save: (directory, weights, card) => saveModel(directory, { model, weights, tokenizer, card }),

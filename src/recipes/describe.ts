@@ -5,7 +5,7 @@ import { showQuality } from "../train/quality.ts";
 import type { TableRow } from "../train/report/html.ts";
 import { formatCount, formatDuration, formatSi } from "../train/report/quantities.ts";
 import type { Baseline } from "../train/report.ts";
-import type { TrainResult } from "../train/trainer.ts";
+import type { TrainResult } from "../train/train-run.ts";
 import type { Recipe } from "./recipe.ts";
 import type { Trainee } from "./trainee.ts";
 

@@ -7,7 +7,7 @@ import { bertConfig } from "../models/bert/config.ts";
 import { localFirstWeights } from "../models/bert/first-weights.ts";
 import { Bert } from "../models/bert/model.ts";
 import { saveEncoder } from "../models/save-model.ts";
-import { MaskedLM } from "../train/masked-lm.ts";
+import { MaskedLM, maskedStream } from "../train/masked-lm.ts";
 import { MaskedValidation } from "../train/masked-validation.ts";
 import type { Baseline } from "../train/report.ts";
 import { fillText } from "./fill-text.ts";
@@ -34,15 +34,17 @@ export function encoderTrainee(options: TraineeOptions): Trainee {
   const model = buildEncoder(recipe, tokenizer.vocabularySize);
   const masking = maskedOptions(tokenizer, recipe.masking!);
   const { batchSize, contextLength } = recipe.train;
+  const counted = train.map(({ dataset }) => dataset);
   const measured = { shape: { batchSize, contextLength }, options: masking, datasets: heldOut };
   return {
     model,
     objective: new MaskedLM(model, masking),
     initialWeights: localFirstWeights(model, new Random(recipe.train.seed).fork("weights")),
-    separatorId: masking.vocabulary.sepId,
+    examples: maskedStream({ ...masking, ...recipe.train, datasets: train }),
+    measure: (arena) => new MaskedValidation(engine, model, arena.weights(), measured),
     pipelineTag: "fill-mask",
     taught: describeMasking(recipe.masking!),
-    baselines: () => scoreNeighbours(train, heldOut, { ...masking, batchSize, contextLength }),
+    baselines: () => scoreNeighbours(counted, heldOut, { ...masking, batchSize, contextLength }),
     sample: (weights) => fillText({ engine, model, tokenizer, masking, contextLength, heldOut }, weights),
     controls: async (weights) => {
       const validation = new MaskedValidation(engine, model, weights, measured);

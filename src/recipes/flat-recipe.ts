@@ -19,8 +19,8 @@ function toScalar(value: unknown): string | number | boolean {
   return typeof value === "object" ? JSON.stringify(value) : (value as string | number | boolean);
 }
 
-/** Settings that runs of version 0.1 do not have, and what they did. */
-export const IMPLIED: FlatRecipe = { "model.family": "gpt2" };
+/** Settings that runs of earlier versions do not have, and what they did. */
+export const IMPLIED: FlatRecipe = { "model.family": "gpt2", "train.patience": 0, "train.best": "loss" };
 
 /** Identifies the configuration of a run, whatever the order of its keys. */
 export function hashRecipe(recipe: Recipe): string {

@@ -11,7 +11,8 @@ import type { Engine } from "../engine/engine.ts";
 import type { TrainEvent } from "../train/events.ts";
 import type { Baseline } from "../train/report.ts";
 import { acquireRunLock } from "../train/run-lock.ts";
-import { type TrainResult, train } from "../train/trainer.ts";
+import type { TrainResult } from "../train/train-run.ts";
+import { train } from "../train/trainer.ts";
 import { decoderTrainee } from "./decoder-trainee.ts";
 import { describeRun, modelCard } from "./describe.ts";
 import { encoderTrainee, maskingVocabulary } from "./encoder-trainee.ts";
@@ -115,11 +116,10 @@ async function pretrainOn(
 ): Promise<PretrainResult> {
   const { engine, recipe, directory, resume, signal, samplePrompt: prompt = "" } = options;
   const { manifest } = corpus;
-  const [counted, heldOut] = [corpus.train, corpus.validation].map((side) =>
-    side.map(({ dataset }) => dataset),
-  );
+  const heldOut = corpus.validation.map(({ dataset }) => dataset);
   const create = recipe.masking ? encoderTrainee : decoderTrainee;
-  const trainee = create({ engine, recipe, tokenizer, train: counted!, heldOut: heldOut!, prompt });
+  const data = { train: corpus.train, heldOut, heldOutBytes: heldOutBytes(corpus, tokenizer) };
+  const trainee = create({ engine, recipe, tokenizer, ...data, prompt });
   const baselines = trainee.baselines();
   const journal = new Journal(options, manifest, trainee, baselines);
   try {
@@ -128,12 +128,8 @@ async function pretrainOn(
       ...(trainee.initialWeights && { initialWeights: trainee.initialWeights }),
       objective: trainee.objective,
       title: describeRun(trainee.model),
-      train: corpus.train,
-      heldOut: {
-        datasets: heldOut!,
-        bytes: heldOutBytes(corpus, tokenizer),
-        endOfTextId: trainee.separatorId,
-      },
+      examples: trainee.examples,
+      measure: (arena) => trainee.measure(arena),
       identity: {
         configHash: hashRecipe(recipe),
         tokenizerHash: tokenizer.hash(),
@@ -143,7 +139,7 @@ async function pretrainOn(
       sample: (weights) => trainee.sample(weights),
     });
     const modelDirectory = join(directory, MODEL_DIRECTORY);
-    const finished = result.reason === "finished";
+    const finished = result.reason !== "stopped";
     const controls = finished ? await trainee.controls(result.bestWeights) : [];
     if (finished) {
       const card = modelCard(trainee, manifest, recipe, result, [...baselines, ...controls]);

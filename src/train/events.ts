@@ -37,14 +37,14 @@ export interface StepEvent {
   readonly gflopPerSecond: number;
 }
 
-/** The held-out text was scored. */
+/** What was held out was scored. */
 export type ValidationEvent = Quality & {
   readonly type: "validation";
   readonly step: number;
   readonly lossNats: number;
-  /** How many tokens were predicted. */
+  /** How many targets were predicted: tokens, or labels. */
   readonly numTokens: number;
-  /** True when this is the lowest validation loss of the run so far. */
+  /** True when this is the best validation of the run so far. */
   readonly best: boolean;
 };
 
@@ -86,5 +86,5 @@ export interface EndEvent {
   readonly step: number;
   readonly seconds: number;
   readonly totalFlops: number;
-  readonly reason: "finished" | "stopped";
+  readonly reason: "finished" | "early-stopped" | "stopped";
 }

@@ -8,10 +8,11 @@ import { gpt2Config } from "../models/gpt2/config.ts";
 import { Gpt2 } from "../models/gpt2/model.ts";
 import { initializeParameters } from "../nn/scope.ts";
 import { gradients } from "../tensor/gradient.ts";
-import { GradientProgram, sliceSize } from "./gradient-program.ts";
+import { GradientProgram } from "./gradient-program.ts";
 import { batchFeeds, languageModelLoss } from "./language-model-loss.ts";
 import { NextToken, nextTokenExamples } from "./next-token.ts";
 import { ParameterArena } from "./parameter-arena.ts";
+import { sliceSize } from "./slices.ts";
 
 /** Random tokens and targets, the first `ignored` targets of the batch left out. */
 function randomBatch(batchSize: number, contextLength: number, seed: number, ignored: number): Batch {
@@ -48,11 +49,7 @@ describe("GradientProgram", () => {
         .get(path)!
         .data.set(data as never);
     }
-    const program = new GradientProgram(engine, new NextToken(model), arena, {
-      ...shape,
-      labelSmoothing: 0.1,
-      accumulation: 1,
-    });
+    const program = new GradientProgram(engine, new NextToken(model), arena, { labelSmoothing: 0.1 });
     const batch = randomBatch(2, 512, 3, 400);
     // Twice: the second step must not add to the first.
     await program.run([nextTokenExamples(randomBatch(2, 512, 4, 0), shape)]);
@@ -99,23 +96,14 @@ describe("GradientProgram", () => {
         .data.set(data as never);
     }
     const parts = [randomBatch(1, 16, 5, 12), randomBatch(1, 16, 6, 0), randomBatch(1, 16, 7, 16)];
-    const options = { contextLength: 16, labelSmoothing: 0 };
-    const accumulating = new GradientProgram(engine, new NextToken(model), arena, {
-      ...options,
-      batchSize: 1,
-      accumulation: 3,
-    });
+    const accumulating = new GradientProgram(engine, new NextToken(model), arena, { labelSmoothing: 0 });
     const lossNats = await accumulating.run(
       parts.map((part) => nextTokenExamples(part, { batchSize: 1, contextLength: 16 })),
     );
     accumulating.dispose();
     const summed = model.parameters.map((parameter) => arena.view("gradients", parameter).data.slice());
     const join = (key: "tokens" | "targets") => Int32Array.from(parts.flatMap((part) => [...part[key]]));
-    const atOnce = new GradientProgram(engine, new NextToken(model), arena, {
-      ...options,
-      batchSize: 3,
-      accumulation: 1,
-    });
+    const atOnce = new GradientProgram(engine, new NextToken(model), arena, { labelSmoothing: 0 });
     const batch = { tokens: join("tokens"), targets: join("targets") };
     const all = nextTokenExamples(batch, { batchSize: 3, contextLength: 16 });
     expect(lossNats).toBeCloseTo(await atOnce.run([all]), 5);

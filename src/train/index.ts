@@ -3,25 +3,31 @@
 export { AdamW, type AdamWOptions } from "./adamw.ts";
 export { CheckpointStore, type CheckpointStoreOptions, type LoadedCheckpoint } from "./checkpoint.ts";
 export { trainingFlops } from "./flops.ts";
-export { GradientProgram } from "./gradient-program.ts";
+export { type GradientOptions, GradientProgram } from "./gradient-program.ts";
 export { languageModelLoss } from "./language-model-loss.ts";
-export { MaskedLM } from "./masked-lm.ts";
+export { MaskedLM, maskedExamples, maskedStream } from "./masked-lm.ts";
 export { MaskedValidation } from "./masked-validation.ts";
 export { MetricsLog, readMetrics, type TimedEvent } from "./metrics-log.ts";
-export { NextToken } from "./next-token.ts";
+export { NextToken, nextTokenExamples, nextTokenStream } from "./next-token.ts";
 export type {
   BatchShape,
   ExampleStream,
   Examples,
-  HeldOut,
   Measure,
   Objective,
   ValidationResult,
 } from "./objective.ts";
 export { learningRateAt, type TrainOptions, trainOptions } from "./options.ts";
 export { ParameterArena } from "./parameter-arena.ts";
-export { type MaskedQuality, type Quality, showQuality, type TextQuality } from "./quality.ts";
+export {
+  type MaskedQuality,
+  type Quality,
+  showQuality,
+  type TaskQuality,
+  type TextQuality,
+} from "./quality.ts";
 export { type RunReport, renderReport } from "./report.ts";
 export { acquireRunLock, type RunLock } from "./run-lock.ts";
-export { type BestResult, type RunIdentity, type TrainResult, type TrainRun, train } from "./trainer.ts";
-export { Validation } from "./validation.ts";
+export type { BestResult, RunIdentity, TrainResult, TrainRun } from "./train-run.ts";
+export { train } from "./trainer.ts";
+export { type HeldOut, Validation } from "./validation.ts";

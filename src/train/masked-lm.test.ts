@@ -31,7 +31,8 @@ import { GradientProgram } from "./gradient-program.ts";
 import { MaskedLM, maskedExamples } from "./masked-lm.ts";
 import { MaskedValidation } from "./masked-validation.ts";
 import { ParameterArena } from "./parameter-arena.ts";
-import { type TrainResult, train } from "./trainer.ts";
+import type { TrainResult } from "./train-run.ts";
+import { train } from "./trainer.ts";
 
 // B batch · T tokens · P predictions · V vocabulary
 
@@ -117,11 +118,7 @@ describe("the loss", () => {
       const stream = { datasets: [{ dataset, weight: 1 }], seed: 1, ...sizes };
       const batches = [1, 2].map(() => new MaskedSampler({ ...objective.options, ...stream }).next());
       const arena = fillArena(objective, weights);
-      const program = new GradientProgram(engine, objective, arena, {
-        ...sizes,
-        labelSmoothing: 0,
-        accumulation: 2,
-      });
+      const program = new GradientProgram(engine, objective, arena, { labelSmoothing: 0 });
       const lossNats = await program.run(batches.map((batch) => maskedExamples(batch, pairs)));
       program.dispose();
       const sum = measureByDefinition(objective, weights, batches);
@@ -143,8 +140,7 @@ describe("the loss", () => {
     const batch = maskedExamples(new MaskedSampler({ ...objective.options, ...stream }).next(), true);
     expect(new Set(Array.from(batch.numTargets.masked!)).size).toBe(2);
     const arena = fillArena(objective, initializeParameters(objective.parameters, new Random(1)));
-    const options = { ...shape, labelSmoothing: 0, accumulation: 1 };
-    const program = new GradientProgram(engine, objective, arena, options);
+    const program = new GradientProgram(engine, objective, arena, { labelSmoothing: 0 });
     const lossNats = await program.run([batch]);
     program.dispose();
 

@@ -3,24 +3,18 @@
 import { hostTensor } from "../core/dtype.ts";
 import { ConfigError } from "../core/errors.ts";
 import { type MaskedBatch, maskedShape, NO_LABEL } from "../data/masked-rows.ts";
-import { type MaskedCursor, type MaskedOptions, MaskedSampler } from "../data/masked-sampler.ts";
-import type { Engine } from "../engine/engine.ts";
+import {
+  type MaskedCursor,
+  type MaskedOptions,
+  MaskedSampler,
+  type MaskedSamplerOptions,
+} from "../data/masked-sampler.ts";
 import type { Encoder } from "../models/contracts.ts";
 import type { Parameter } from "../nn/scope.ts";
 import { input, type Tensor } from "../tensor/tensor.ts";
 import { trainingFlopsOf } from "./flops.ts";
 import { maskedFeeds, maskedScores } from "./masked-loss.ts";
-import { MaskedValidation } from "./masked-validation.ts";
-import type {
-  BatchShape,
-  ExampleStream,
-  Examples,
-  HeldOut,
-  Measure,
-  Objective,
-  StreamOptions,
-} from "./objective.ts";
-import type { ParameterArena } from "./parameter-arena.ts";
+import type { BatchShape, ExampleStream, Examples, Objective } from "./objective.ts";
 
 /**
  * An encoder is trained to fill in hidden tokens, and, with pairs, to tell whether the second text follows the first.
@@ -69,36 +63,37 @@ export class MaskedLM implements Objective {
     };
   }
 
-  stream(options: StreamOptions): ExampleStream<MaskedCursor> {
-    const sampler = new MaskedSampler({ ...this.options, ...options });
-    return {
-      next: () => maskedExamples(sampler.next(), this.options.pairs),
-      state: () => sampler.state(),
-      restore: (cursor) => sampler.restore(cursor),
-    };
-  }
-
-  measure(engine: Engine, arena: ParameterArena, shape: BatchShape, { datasets }: HeldOut): Measure {
-    const measured = { shape, options: this.options, datasets };
-    return new MaskedValidation(engine, this.encoder, arena.weights(), measured);
-  }
-
   trainingFlops(shape: BatchShape): number {
     return trainingFlopsOf(Object.values(this.losses(shape, 0)));
   }
 }
 
+/**
+ * Endless text with hidden tokens for {@link MaskedLM}.
+ *
+ * @throws {ConfigError} if a source is shorter than a sequence, or a sequence has no room for text.
+ */
+export function maskedStream(options: MaskedSamplerOptions): ExampleStream<MaskedCursor> {
+  const sampler = new MaskedSampler(options);
+  return {
+    next: () => maskedExamples(sampler.next(), options.pairs),
+    state: () => sampler.state(),
+    restore: (cursor) => sampler.restore(cursor),
+  };
+}
+
 /** A batch as the losses take it: each hidden token is a target, and each pair. */
 export function maskedExamples(batch: MaskedBatch, pairs: boolean): Examples {
-  const { batchSize: B, numPredictions: P } = batch.shape;
+  const { batchSize: B, numPredictions: P, contextLength } = batch.shape;
   const masked = Int32Array.from({ length: B }, (_, row) =>
     batch.labels.subarray(row * P, (row + 1) * P).reduce((n, label) => n + Number(label !== NO_LABEL), 0),
   );
   const labels = hostTensor("int32", [B, P], batch.labels);
   const inputs = { ...maskedFeeds(batch), labels };
-  if (!pairs) return { inputs, numTargets: { masked } };
+  if (!pairs) return { inputs, numTargets: { masked }, contextLength };
   return {
     inputs: { ...inputs, isRandom: hostTensor("int32", [B], batch.isRandom) },
     numTargets: { masked, nextSentence: batch.isRandom.map((label) => Number(label !== NO_LABEL)) },
+    contextLength,
   };
 }

@@ -1,5 +1,5 @@
 import { DataError, EnvironmentError } from "../core/errors.ts";
-import type { HostWeights } from "../core/weights.ts";
+import type { Weights } from "../core/weights.ts";
 import { NO_LABEL } from "../data/masked-rows.ts";
 import type { MaskedOptions } from "../data/masked-sampler.ts";
 import { maskedWindows } from "../data/masked-windows.ts";
@@ -8,10 +8,11 @@ import type { Engine } from "../engine/engine.ts";
 import type { Program } from "../engine/program.ts";
 import type { Encoder } from "../models/contracts.ts";
 import { input } from "../tensor/tensor.ts";
-import { sliceSize } from "./gradient-program.ts";
 import { maskedFeeds, maskedScores } from "./masked-loss.ts";
 import type { BatchShape, Measure, ValidationResult } from "./objective.ts";
 import type { MaskedQuality } from "./quality.ts";
+import { sliceSize } from "./slices.ts";
+import { bindWeights, compileOver } from "./weighted-program.ts";
 
 /** What a measurement adds up. */
 interface Tally {
@@ -32,11 +33,11 @@ export class MaskedValidation implements Measure {
   readonly #options: MaskedOptions;
   readonly #datasets: readonly TokenDataset[];
 
-  /** @param weights by parameter path; read anew each time, where they lie */
+  /** @param weights by parameter path; those in memory are read anew each time, where they lie */
   constructor(
     engine: Engine,
     encoder: Encoder,
-    weights: HostWeights,
+    weights: Weights,
     measured: {
       readonly shape: BatchShape;
       readonly options: MaskedOptions;
@@ -48,14 +49,13 @@ export class MaskedValidation implements Measure {
     this.#datasets = measured.datasets;
     const { masked, nextSentence } = maskedScores(encoder, this.#shape, this.#options);
     const labels = input("labels", "int32", [masked.shape[0]!]);
-    this.#program = engine.compile("validation", {
+    const outputs = {
       loss: masked.crossEntropy(labels, { ignoredLabel: NO_LABEL }),
       guesses: masked.argmax(1),
       ...(nextSentence && { nextSentence: nextSentence.argmax(1) }),
-    });
-    for (const { path } of encoder.parameters) {
-      if (this.#program.inputs.has(path)) this.#program.bind(path, weights.get(path)!);
-    }
+    };
+    this.#program = compileOver(engine, "validation", outputs, weights);
+    bindWeights(this.#program, weights);
   }
 
   /**

@@ -10,7 +10,8 @@ export type TimedEvent = TrainEvent & {
   readonly time: string;
 };
 
-type FieldKind = "number" | "string" | "boolean";
+/** `numbers`: an object whose values are all numbers. */
+type FieldKind = "number" | "numbers" | "string" | "boolean";
 
 /** What a line of each type must hold; also says which texts like "NaN" stand for numbers. */
 const FIELDS: Readonly<Record<TrainEvent["type"], Readonly<Record<string, FieldKind>>>> = {
@@ -158,16 +159,37 @@ function parseLine(line: string, where: string): TimedEvent {
     throw damaged(where, `a type among ${Object.keys(FIELDS).join(", ")}`, String(entry.type));
   }
   const quality = entry.type === "validation" ? qualityFields(entry) : {};
-  for (const [key, kind] of Object.entries({ ...fields, ...quality, step: "number", time: "string" })) {
-    const value = kind === "number" ? (NON_FINITE.get(entry[key]) ?? entry[key]) : entry[key];
-    if (typeof value !== kind) throw damaged(where, `${key} to be a ${kind}`, String(JSON.stringify(value)));
+  const wanted: Record<string, FieldKind> = { ...fields, ...quality, step: "number", time: "string" };
+  for (const [key, kind] of Object.entries(wanted)) {
+    const value = readField(entry[key], kind);
+    if (value === undefined) {
+      const expected = kind === "numbers" ? "an object of numbers" : `a ${kind}`;
+      throw damaged(where, `${key} to be ${expected}`, String(JSON.stringify(entry[key])));
+    }
     entry[key] = value;
   }
   return entry as unknown as TimedEvent;
 }
 
+/** The value that was written, or `undefined` where it is of another kind. */
+function readField(written: unknown, kind: FieldKind): unknown {
+  if (kind === "number") {
+    const value = NON_FINITE.get(written) ?? written;
+    return typeof value === "number" ? value : undefined;
+  }
+  if (kind !== "numbers") return typeof written === kind ? written : undefined;
+  if (typeof written !== "object" || written === null || Array.isArray(written)) return undefined;
+  const values = Object.entries(written).map(([key, one]) => [key, readField(one, "number")] as const);
+  return values.some(([, one]) => one === undefined) ? undefined : Object.fromEntries(values);
+}
+
 /** The fields of the kind of quality that an entry has. */
 function qualityFields(entry: object): Readonly<Record<string, FieldKind>> {
+  if ("metric" in entry) {
+    const error = "standardError" in entry ? { standardError: "number" as const } : {};
+    const others = "others" in entry ? { others: "numbers" as const } : {};
+    return { metric: "string", value: "number", higherIsBetter: "boolean", ...error, ...others };
+  }
   if (!("maskedAccuracy" in entry)) return { bitsPerByte: "number" };
   const pairs = "nextSentenceAccuracy" in entry ? { nextSentenceAccuracy: "number" as const } : {};
   return { maskedAccuracy: "number", standardError: "number", ...pairs };

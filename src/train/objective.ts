@@ -1,12 +1,8 @@
 // B sequences · T tokens
 
 import type { HostTensor } from "../core/dtype.ts";
-import type { WeightedDataset } from "../data/corpus.ts";
-import type { TokenDataset } from "../data/token-dataset.ts";
-import type { Engine } from "../engine/engine.ts";
 import type { Parameter } from "../nn/scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import type { ParameterArena } from "./parameter-arena.ts";
 import type { Quality } from "./quality.ts";
 
 /** Sequences and their tokens, B and T. */
@@ -19,42 +15,32 @@ export interface BatchShape {
 export interface Examples {
   /** What the losses take, by name; the first axis of each counts sequences. */
   readonly inputs: Readonly<Record<string, HostTensor>>;
-  /** For each loss, how many targets each sequence has. */
+  /** For each loss, how many targets each sequence has; where targets have weights, their sum. */
   readonly numTargets: Readonly<Record<string, ArrayLike<number>>>;
+  /** The length that sequences of this batch are padded to. */
+  readonly contextLength: number;
+  /** So many neighbouring sequences belong together, such as the two sides of a pair: a slice never parts them. Default 1. */
+  readonly group?: number;
 }
 
 /** Endless training examples. Where it stands is JSON: restored from it, another gives what would have followed. */
 export interface ExampleStream<Cursor = unknown> {
-  /** The next batch, in fresh arrays. */
-  next(): Examples;
+  /** The next batch, in fresh arrays. Batches may differ in size and length; each new shape is compiled once. */
+  next(): Examples | Promise<Examples>;
   state(): Cursor;
   /** @throws {ConfigError} if the cursor belongs to other data or other settings. */
   restore(cursor: Cursor): void;
 }
 
-/** Text to train on, and how it is drawn. */
-export interface StreamOptions extends BatchShape {
-  readonly datasets: readonly WeightedDataset[];
-  readonly seed: number;
-}
-
-/** Text held out: its tokens, and how many UTF-8 bytes they stand for. */
-export interface HeldOut {
-  readonly datasets: readonly TokenDataset[];
-  readonly bytes: number;
-  /** The document separator: not text, so not scored. */
-  readonly endOfTextId: number;
-}
-
-/** How well the held-out text is predicted. */
+/** How well what was held out is predicted. */
 export type ValidationResult = Quality & {
-  /** Mean over what was predicted; the lower the better, and what decides which weights are the best. */
+  /** Mean over what was predicted; the lower the better. */
   readonly lossNats: number;
-  /** How many tokens were predicted. */
+  /** How many targets were predicted: tokens, or labels. */
   readonly numTokens: number;
 };
 
-/** Measures the weights in an arena on held-out text, as often as asked. */
+/** Measures the weights in an arena on held-out examples, as often as asked. */
 export interface Measure {
   /**
    * @throws {DataError} if there is nothing to predict.
@@ -65,18 +51,14 @@ export interface Measure {
   dispose(): void;
 }
 
-/**
- * What a model is trained for: the examples, their loss as a graph, and how the held-out text is measured. The trainer
- * knows models only by this.
- */
+/** What a model is trained for: a loss as a graph. The trainer knows models only by this. */
 export interface Objective {
+  /** What is trained. The losses may need others, which are frozen: the run has their values. */
   readonly parameters: readonly Parameter[];
   /** Sizes of the model that limit a batch: its longest sequence, and the width of its residual stream. */
   readonly shape: { readonly contextLength: number; readonly width: number };
   /** The parts of the loss by name, each the mean over its own targets of a batch, in nats; they add up. */
   losses(shape: BatchShape, labelSmoothing: number): Readonly<Record<string, Tensor>>;
-  stream(options: StreamOptions): ExampleStream;
-  measure(engine: Engine, arena: ParameterArena, shape: BatchShape, heldOut: HeldOut): Measure;
   /** Floating-point operations of training on one batch, forward and backward. */
   trainingFlops(shape: BatchShape): number;
 }

@@ -22,6 +22,10 @@ export interface TrainOptions {
   readonly clipNorm: number;
   readonly labelSmoothing: number;
   readonly validateEvery: number;
+  /** Validations in a row without a better one after which the run ends early; 0: it never does. */
+  readonly patience: number;
+  /** What makes a validation the best: the lowest loss, or the best quality. */
+  readonly best: "loss" | "quality";
   readonly saveEvery: number;
   readonly sampleEvery: number;
   /** Consecutive non-finite steps after which the run gives up. */
@@ -55,6 +59,8 @@ export function trainOptions(given: Partial<TrainOptions>): TrainOptions {
       clipNorm: real(1e-6, Number.POSITIVE_INFINITY, 1),
       labelSmoothing: real(0, 0.999, 0),
       validateEvery: integer(1, 2 ** 31, Math.max(1, Math.floor(steps / 10))),
+      patience: integer(0, 2 ** 31, 0),
+      best: oneOf(["loss", "quality"], "loss"),
       saveEvery: integer(1, 2 ** 31, Math.max(1, Math.floor(steps / 10))),
       sampleEvery: integer(1, 2 ** 31, Math.max(1, Math.floor(steps / 4))),
       maxSkips: integer(1, 2 ** 31, 20),

@@ -1,9 +1,10 @@
+import type { EndEvent } from "./events.ts";
 import type { TimedEvent } from "./metrics-log.ts";
 import { type Quality, showQuality } from "./quality.ts";
 import { escapeHtml, renderTable, type TableRow } from "./report/html.ts";
 import { renderPage } from "./report/page.ts";
 import { formatCount } from "./report/quantities.ts";
-import { renderAccuracyChart, renderLossChart, renderMultiples } from "./report/run-charts.ts";
+import { renderLossChart, renderMultiples, renderQualityChart } from "./report/run-charts.ts";
 import { renderSamples } from "./report/run-samples.ts";
 import { findType, type RunSummary, summarizeRun } from "./report/run-summary.ts";
 import { renderTiles } from "./report/run-tiles.ts";
@@ -40,7 +41,7 @@ export function renderReport(report: RunReport): string {
     renderHeader(report, summary),
     renderTiles(summary, report.baselines),
     `<h2>Loss</h2>\n${renderLossChart(summary, report.baselines)}`,
-    renderAccuracyChart(summary, report.baselines),
+    renderQualityChart(summary, report.baselines),
     renderMultiples(summary),
     renderSamples(findType(report.events, "sample")),
     renderIncidents(report.events),
@@ -51,15 +52,20 @@ export function renderReport(report: RunReport): string {
   return renderPage(report.title, sections.filter(Boolean).join("\n"));
 }
 
+const END_WORDS: Readonly<Record<EndEvent["reason"], string>> = {
+  finished: "finished",
+  "early-stopped": "stopped early: validation no longer improved",
+  stopped: "stopped",
+};
+
 function renderHeader(
   { title, startedAt, machine }: RunReport,
   { end, lastStep, start }: RunSummary,
 ): string {
   const progress = `${formatCount(lastStep)} of ${formatCount(start?.totalSteps ?? 0)} steps`;
-  const state =
-    end?.reason === "finished"
-      ? `<span class="good">finished</span>, ${progress}`
-      : `<span class="warn">${end ? "stopped" : "not finished"}</span>, ${progress}`;
+  const words = end ? END_WORDS[end.reason] : "not finished";
+  const tone = end && end.reason !== "stopped" ? "good" : "warn";
+  const state = `<span class="${tone}">${words}</span>, ${progress}`;
   const when = `${startedAt.slice(0, 16).replace("T", " ")} UTC`;
   return `<header>
 <div class="eyebrow">Plinth training report</div>

@@ -20,7 +20,8 @@ import { initializeParameters } from "../nn/scope.ts";
 import { CheckpointStore } from "./checkpoint.ts";
 import type { TrainEvent } from "./events.ts";
 import { NextToken } from "./next-token.ts";
-import { type TrainResult, train } from "./trainer.ts";
+import type { TrainResult } from "./train-run.ts";
+import { train } from "./trainer.ts";
 
 let root = "";
 beforeEach(() => {

@@ -15,9 +15,8 @@ import { Random } from "../core/random.ts";
 import { interpret, toNdArray } from "../engine/interpreter.ts";
 import { initializeParameters } from "../nn/scope.ts";
 import { input } from "../tensor/tensor.ts";
-import type { HeldOut } from "./objective.ts";
 import { ParameterArena } from "./parameter-arena.ts";
-import { Validation } from "./validation.ts";
+import { type HeldOut, Validation } from "./validation.ts";
 
 // B batch · T context length · V vocabulary
 
@@ -49,7 +48,8 @@ async function validate(
 ): ReturnType<Validation["run"]> {
   const datasets = texts.map((tokens, i) => writeDataset(directory, `${i}.bin`, tokens));
   const heldOut: HeldOut = { datasets, bytes, endOfTextId: TINY_END_OF_TEXT };
-  const validation = new Validation(engine, model, arena, { batchSize: rows, contextLength: T }, heldOut);
+  const shape = { batchSize: rows, contextLength: T };
+  const validation = new Validation(engine, model, arena.weights(), shape, heldOut);
   try {
     return await validation.run();
   } finally {

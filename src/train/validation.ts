@@ -1,14 +1,24 @@
 import { DataError, EnvironmentError } from "../core/errors.ts";
+import type { Weights } from "../core/weights.ts";
+import type { TokenDataset } from "../data/token-dataset.ts";
 import { validationWindows } from "../data/validation-windows.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Program } from "../engine/program.ts";
 import { bitsPerByte } from "../eval/bits-per-byte.ts";
 import type { CausalLM } from "../models/contracts.ts";
-import { sliceSize } from "./gradient-program.ts";
 import { batchFeeds, languageModelLoss } from "./language-model-loss.ts";
-import type { BatchShape, HeldOut, Measure, ValidationResult } from "./objective.ts";
-import type { ParameterArena } from "./parameter-arena.ts";
+import type { BatchShape, Measure, ValidationResult } from "./objective.ts";
 import type { TextQuality } from "./quality.ts";
+import { sliceSize } from "./slices.ts";
+import { bindWeights, compileOver } from "./weighted-program.ts";
+
+/** Text held out: its tokens, and how many UTF-8 bytes they stand for. */
+export interface HeldOut {
+  readonly datasets: readonly TokenDataset[];
+  readonly bytes: number;
+  /** The document separator: not text, so not scored. */
+  readonly endOfTextId: number;
+}
 
 /** Scores the whole of the held-out text: every token once, each with at least half a window before it. */
 export class Validation implements Measure {
@@ -16,13 +26,17 @@ export class Validation implements Measure {
   readonly #shape: BatchShape;
   readonly #heldOut: HeldOut;
 
-  constructor(engine: Engine, model: CausalLM, arena: ParameterArena, shape: BatchShape, heldOut: HeldOut) {
+  /** @param weights by parameter path; those in memory are read anew each time, where they lie */
+  constructor(engine: Engine, model: CausalLM, weights: Weights, shape: BatchShape, heldOut: HeldOut) {
     this.#shape = { ...shape, batchSize: sliceSize(model, shape) };
     this.#heldOut = heldOut;
-    this.#program = engine.compile("validation", { loss: languageModelLoss(model, this.#shape) });
-    for (const parameter of model.parameters) {
-      this.#program.bind(parameter.path, arena.view("weights", parameter));
-    }
+    this.#program = compileOver(
+      engine,
+      "validation",
+      { loss: languageModelLoss(model, this.#shape) },
+      weights,
+    );
+    bindWeights(this.#program, weights);
   }
 
   /**

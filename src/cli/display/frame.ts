@@ -63,7 +63,7 @@ function timeLine(state: RunState): Segment[] {
   const line: Segment[] = [{ text: "elapsed ", tone: "label" }, { text: formatDuration(elapsed) }];
   const left = secondsLeft(state);
   if (state.end) {
-    const tone = state.end.reason === "finished" ? "good" : "warning";
+    const tone = state.end.reason === "stopped" ? "warning" : "good";
     line.push({ text: "  ·  ", tone: "label" }, { text: state.end.reason, tone });
   } else if (Number.isFinite(left)) {
     line.push({ text: "  ·  left ", tone: "label" }, { text: formatDuration(left) });

@@ -1,5 +1,5 @@
 import type { StepEvent } from "../events.ts";
-import { isTextQuality, showQuality } from "../quality.ts";
+import { isMaskedQuality, isTaskQuality, isTextQuality, type Quality, showQuality } from "../quality.ts";
 import type { Baseline } from "../report.ts";
 import { type ChartColor, type ChartSeries, renderLineChart } from "./line-chart.ts";
 import type { RunSummary } from "./run-summary.ts";
@@ -30,11 +30,12 @@ export function renderLossChart(
         y: bitsPerByte / bitsPerByteFactor,
       }))
     : [];
+  const isTask = validations.some(isTaskQuality);
   // A logarithmic axis keeps the slow end of a run from being squashed by its fast beginning.
   const isPositive = [...raw, ...checks].every(({ y }) => y > 0);
   return renderLineChart({
     title: "Training and validation loss",
-    unit: "nats per token",
+    unit: isTask ? "nats" : "nats per token",
     xLabel: "step",
     scale: isPositive ? "log" : "linear",
     series,
@@ -44,25 +45,27 @@ export function renderLossChart(
   });
 }
 
-/** Share of masked tokens filled in right, with the baselines; nothing for a run that is measured otherwise. */
-export function renderAccuracyChart({ validations }: RunSummary, baselines: readonly Baseline[]): string {
-  const points = validations.flatMap((validation): Point[] =>
-    isTextQuality(validation) ? [] : [{ x: validation.step, y: validation.maskedAccuracy * 100 }],
-  );
-  if (points.length === 0) return "";
-  const levels = baselines.flatMap((baseline) =>
-    isTextQuality(baseline)
-      ? []
-      : [
-          {
-            label: `${baseline.label} ${showQuality(baseline, 3)}`,
-            y: baseline.maskedAccuracy * 100,
-          },
-        ],
-  );
+/** What a run is measured in beside the loss, with the baselines; nothing for text, whose loss says it all. */
+export function renderQualityChart({ validations }: RunSummary, baselines: readonly Baseline[]): string {
+  const last = validations.at(-1);
+  if (!last || isTextQuality(last)) return "";
+  const read = (quality: Quality): number | undefined => {
+    if (isMaskedQuality(quality)) return isMaskedQuality(last) ? quality.maskedAccuracy * 100 : undefined;
+    if (!isTaskQuality(quality) || !isTaskQuality(last)) return undefined;
+    return quality.metric === last.metric ? quality.value : undefined;
+  };
+  const points = validations.flatMap((one): Point[] => {
+    const y = read(one);
+    return y === undefined ? [] : [{ x: one.step, y }];
+  });
+  const levels = baselines.flatMap((baseline) => {
+    const y = read(baseline);
+    return y === undefined ? [] : [{ label: `${baseline.label} ${showQuality(baseline, 3)}`, y }];
+  });
+  const task = isTaskQuality(last) ? last : undefined;
   return renderLineChart({
-    title: "Masked tokens filled in right",
-    unit: "per cent of the held-out ones",
+    title: task ? `Held-out ${task.metric}` : "Masked tokens filled in right",
+    unit: task ? `${task.higherIsBetter ? "higher" : "lower"} is better` : "per cent of the held-out ones",
     xLabel: "step",
     scale: "from-zero",
     series: [{ label: "validation", color: "validation", style: "points", points }],

@@ -8,7 +8,7 @@ export interface RunSummary {
   readonly end: EndEvent | undefined;
   readonly steps: readonly StepEvent[];
   readonly validations: readonly ValidationEvent[];
-  /** The lowest loss. */
+  /** The last that was the best so far. */
   readonly best: ValidationEvent | undefined;
   readonly lastStep: number;
   readonly numTokens: number;
@@ -24,10 +24,7 @@ export function summarizeRun(events: readonly TimedEvent[]): RunSummary {
   const start = findType(events, "start").at(-1);
   const steps = findType(events, "step");
   const validations = findType(events, "validation");
-  const best = validations.reduce<ValidationEvent | undefined>(
-    (lowest, one) => (lowest && lowest.lossNats <= one.lossNats ? lowest : one),
-    undefined,
-  );
+  const best = validations.findLast((one) => one.best);
   const lastStep = steps.reduce((last, { step }) => Math.max(last, step), 0);
   const isRunning = events.at(-1)?.type !== "end";
   return {
@@ -37,12 +34,16 @@ export function summarizeRun(events: readonly TimedEvent[]): RunSummary {
     validations,
     best,
     lastStep,
-    numTokens: lastStep * (start?.tokensPerStep ?? 0),
-    totalFlops: lastStep * (start?.flopsPerStep ?? 0),
+    numTokens: sum(steps, ({ tokensPerSecond, stepMs }) => (tokensPerSecond * stepMs) / 1e3),
+    totalFlops: sum(steps, ({ gflopPerSecond, stepMs }) => gflopPerSecond * stepMs * 1e6),
     seconds: activeSeconds(events),
     bitsPerByteFactor:
       best && isTextQuality(best) && best.lossNats > 0 ? best.bitsPerByte / best.lossNats : undefined,
   };
+}
+
+function sum(steps: readonly StepEvent[], read: (step: StepEvent) => number): number {
+  return steps.reduce((total, step) => total + read(step), 0);
 }
 
 /** The events of one type, in order. */

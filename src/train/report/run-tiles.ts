@@ -1,4 +1,4 @@
-import { figureOf, isBetter, isTextQuality, type Quality, showQuality } from "../quality.ts";
+import { figureOf, isBetter, isTaskQuality, isTextQuality, type Quality, showQuality } from "../quality.ts";
 import type { Baseline } from "../report.ts";
 import { escapeHtml } from "./html.ts";
 import { formatCount, formatDuration, formatSi } from "./quantities.ts";
@@ -24,7 +24,8 @@ function qualityTiles({ best, steps }: RunSummary, baselines: readonly Baseline[
   }
   const comparison = compare(best, baselines);
   const { value, unit } = figureOf(best, 3);
-  const nats = `${best.lossNats.toFixed(3)} nats/token at step ${formatCount(best.step)}`;
+  const per = isTaskQuality(best) ? "nats" : "nats/token";
+  const nats = `${best.lossNats.toFixed(3)} ${per} at step ${formatCount(best.step)}`;
   return [
     {
       label: "Best validation",
@@ -52,8 +53,7 @@ function compare(quality: Quality, baselines: readonly Baseline[]): string | und
 function costTiles({ start, numTokens, totalFlops, seconds, steps }: RunSummary): Tile[] {
   const tokensPerSecond = seconds > 0 ? `${formatCount(numTokens / seconds)} tokens/s overall` : "";
   const stepSeconds = steps.reduce((sum, { stepMs }) => sum + stepMs / 1000, 0);
-  const flops = steps.length * (start?.flopsPerStep ?? 0);
-  const speed = stepSeconds > 0 ? `${formatSi(flops / stepSeconds, "FLOP/s")} in the steps` : "";
+  const speed = stepSeconds > 0 ? `${formatSi(totalFlops / stepSeconds, "FLOP/s")} in the steps` : "";
   const pace = steps.length > 0 ? `${formatCount((stepSeconds * 1000) / steps.length)} ms a step` : "";
   return [
     { label: "Parameters", ...split(formatSi(start?.numParameters ?? 0, "")) },
