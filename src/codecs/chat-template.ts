@@ -13,7 +13,7 @@ import {
 import { withSystemErrors } from "../hub/system-error.ts";
 import { type ChatMessage, readMessages } from "./chat-messages.ts";
 import { stripText } from "./template/string-methods.ts";
-import { Template } from "./template/template.ts";
+import { type MarkedText, Template } from "./template/template.ts";
 
 const CONFIG = "tokenizer_config.json";
 const DEFAULT_FILE = "chat_template.jinja";
@@ -90,16 +90,36 @@ export class ChatTemplate {
     const name = this.#choose(options);
     const prepared = readMessages(messages);
     const finalText = continueFinalMessage ? this.#tagFinalMessage(prepared, name) : undefined;
-    const variables = {
+    const text = this.#template(name).render(this.#variables(prepared, options), now ? { now } : {});
+    return finalText === undefined ? text : this.#cutAtTag(text, finalText);
+  }
+
+  /** Whether the template that these options choose says, by `{% generation %}` blocks, what the assistant writes. */
+  marksGenerated(options: ChatRenderOptions = {}): boolean {
+    return this.#template(this.#choose(options)).marksGenerated;
+  }
+
+  /**
+   * A whole conversation, and what of it stands in the template's `{% generation %}` blocks: what Python's
+   * `apply_chat_template(…, return_assistant_tokens_mask=True)` goes by.
+   *
+   * @throws as `render`.
+   */
+  renderMarked(messages: readonly ChatMessage[], options: ChatRenderOptions = {}): MarkedText {
+    const { now } = options;
+    const variables = this.#variables(readMessages(messages), options);
+    return this.#template(this.#choose(options)).renderMarked(variables, now ? { now } : {});
+  }
+
+  #variables(messages: readonly object[], options: ChatRenderOptions): Readonly<Record<string, unknown>> {
+    return {
       ...this.#specialTokens,
       ...options.variables,
-      messages: prepared,
+      messages,
       tools: readObjects("tools", options.tools),
       documents: readObjects("documents", options.documents),
-      add_generation_prompt: addGenerationPrompt,
+      add_generation_prompt: options.addGenerationPrompt ?? false,
     };
-    const text = this.#template(name).render(variables, now ? { now } : {});
-    return finalText === undefined ? text : this.#cutAtTag(text, finalText);
   }
 
   #choose({ template, tools }: ChatRenderOptions): string {

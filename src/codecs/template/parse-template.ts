@@ -12,6 +12,15 @@ const MAX_LENGTH = 256 * 1024;
 /** The library's lexer takes time that grows with the square of a run of whitespace. */
 const LONG_SPACE = /\s{513}/;
 
+/**
+ * The tags of `{% generation %}`, which Hugging Face adds to Jinja: they stand around what the assistant writes. Jinja reads such a
+ * block as a call of a macro, to which a filter block comes very close: assignments in it stay in it.
+ */
+const GENERATION_TAG = /(\{%-?\s*)(end)?generation(\s*-?%\})/g;
+
+/** The filter that such a block becomes. */
+export const GENERATION_FILTER = "__generation__";
+
 /** Tests of Jinja that take an argument. */
 const TESTS_WITH_ARGUMENT: ReadonlySet<string> = new Set(
   "divisibleby eq equalto ne lt lessthan le gt greaterthan ge in sameas".split(" "),
@@ -27,7 +36,11 @@ export function parseTemplate(source: string): readonly Statement[] {
   if (LONG_SPACE.test(source)) fail("it has more than 512 characters of whitespace in a row");
   const { tokenize, parse } = createRequire(import.meta.url)("@huggingface/jinja") as Library;
   // Jinja reads all kinds of line ends as one.
-  const text = source.replace(/\r\n?/g, "\n");
+  const text = source
+    .replace(/\r\n?/g, "\n")
+    .replace(GENERATION_TAG, (_, open: string, end: string | undefined, close: string) =>
+      end ? `${open}endfilter${close}` : `${open}filter ${GENERATION_FILTER}${close}`,
+    );
   const tokens = passTestsAsFilters(tokenize(text, { lstrip_blocks: true, trim_blocks: true }));
   refuseChains(tokens);
   return parse(tokens).body as unknown as readonly Statement[];

@@ -2,6 +2,7 @@ import type { CallStatementNode, Expression, ForNode, ParameterNode, SetNode, St
 import type { Budget } from "./budget.ts";
 import { callValue, evaluate, evaluateArguments, filterValue, Scope } from "./evaluator.ts";
 import { areEqual } from "./operators.ts";
+import { GENERATION_FILTER } from "./parse-template.ts";
 import { toText } from "./text.ts";
 import {
   type Arguments,
@@ -70,6 +71,10 @@ function runStatement(node: Statement, scope: Scope, budget: Budget, written: st
       return "done";
     case "FilterStatement": {
       const text = renderBody(node.body, new Scope(scope), budget);
+      if (node.filter.type === "Identifier" && node.filter.value === GENERATION_FILTER) {
+        written.push(markGenerated(text, scope));
+        return "done";
+      }
       written.push(toText(filterValue(text, node.filter, scope, budget), budget));
       return "done";
     }
@@ -77,6 +82,14 @@ function runStatement(node: Statement, scope: Scope, budget: Budget, written: st
       written.push(toText(evaluate(node, scope, budget), budget));
       return "done";
   }
+}
+
+/** A variable that no template can name: two characters to put around what the assistant writes. */
+export const GENERATION_MARKS = "generation marks";
+
+function markGenerated(text: string, scope: Scope): string {
+  const marks = scope.find(GENERATION_MARKS);
+  return typeof marks === "string" ? marks[0] + text + marks[1] : text;
 }
 
 function runFor(node: ForNode, scope: Scope, budget: Budget, written: string[]): Ending {

@@ -184,3 +184,40 @@ test("altered templates: typed errors only, and soon", { timeout: 60_000 }, () =
     { numRuns: Number(process.env.PLINTH_FUZZ_RUNS ?? 600), seed: 20 },
   );
 });
+
+describe("generation blocks", () => {
+  const marked = (source: string) => {
+    const { text, generated } = new Template(source, "test").renderMarked({ xs: ["a", "b"] });
+    return { text, said: generated.map(([start, end]) => text.slice(start, end)) };
+  };
+
+  test.each([
+    ["{% for x in xs %}<{% generation %}{{ x }}!{% endgeneration %}>{% endfor %}", "<a!><b!>", ["a!", "b!"]],
+    ["-\n  {%- generation -%}\n x \n{%- endgeneration %}\n-", "-x-", ["x"]],
+    [
+      "{% macro m(x) %}({% generation %}{{ x }}{% endgeneration %}){% endmacro %}{{ m(1) }}{{ m(2) }}",
+      "(1)(2)",
+      ["1", "2"],
+    ],
+    ["{% set s %}{% generation %}x{% endgeneration %}{% endset %}{{ s }}{{ s }}", "xx", ["x", "x"]],
+    ["{% generation %}a{% generation %}b{% endgeneration %}c{% endgeneration %}", "abc", ["abc"]],
+    ["{% set y = 1 %}{% generation %}{% set y = 2 %}{% endgeneration %}{{ y }}", "1", [""]],
+  ])("%s", (source, text, said) => {
+    expect(render(source, { xs: ["a", "b"] })).toBe(text);
+    expect(marked(source)).toEqual({ text, said });
+  });
+
+  test("a template that reads them is refused, and so is text with the marks in it", () => {
+    const counting = "{% set s %}{% generation %}x{% endgeneration %}{% endset %}{{ s | length }}";
+    expect(render(counting)).toBe("1");
+    expect(() => marked(counting)).toThrow(/it reads or changes what its generation blocks have written/);
+    expect(() => marked("{{ '\ufdd0' }}")).toThrow(FormatError);
+  });
+
+  test("a template says whether it has any", () => {
+    expect(new Template("{% if 0 %}{% generation %}{% endgeneration %}{% endif %}", "t").marksGenerated).toBe(
+      true,
+    );
+    expect(new Template("{{ add_generation_prompt }}", "t").marksGenerated).toBe(false);
+  });
+});

@@ -3,14 +3,23 @@ import type { Statement } from "./ast.ts";
 import { Budget } from "./budget.ts";
 import { Scope } from "./evaluator.ts";
 import { makeGlobals } from "./globals.ts";
-import { parseTemplate } from "./parse-template.ts";
-import { renderBody } from "./statements.ts";
-import { TemplateFault, toValue } from "./values.ts";
+import { GENERATION_FILTER, parseTemplate } from "./parse-template.ts";
+import { GENERATION_MARKS, renderBody } from "./statements.ts";
+import { fail, TemplateFault, toValue } from "./values.ts";
+
+/** Two code points that Unicode keeps out of all text. */
+const MARKS = "\ufdd0\ufdd1";
 
 /** What a template is rendered with besides its variables. */
 export interface TemplateOptions {
   /** What `strftime_now` takes for now. */
   readonly now?: Date;
+}
+
+/** What a template wrote, and the stretches of it that stand in `{% generation %}` blocks: UTF-16 code units, end exclusive. */
+export interface MarkedText {
+  readonly text: string;
+  readonly generated: readonly (readonly [start: number, end: number])[];
 }
 
 /**
@@ -40,16 +49,67 @@ export class Template {
    * @throws {DataError} with the template's own words if it calls `raise_exception`.
    * @throws {FormatError} if it fails otherwise, or does not come to an end.
    */
-  render(variables: Readonly<Record<string, unknown>>, { now = new Date() }: TemplateOptions = {}): string {
-    return asPlinthErrors(this.#where, "a template that can be rendered", () => {
-      const budget = new Budget(this.#length + measure(variables));
-      const scope = new Scope(makeGlobals(now, budget));
-      for (const [name, value] of Object.entries(variables)) {
-        if (value !== undefined) scope.names.set(name, toValue(value));
-      }
-      return renderBody(this.#body, scope, budget);
+  render(variables: Readonly<Record<string, unknown>>, options: TemplateOptions = {}): string {
+    return asPlinthErrors(this.#where, "a template that can be rendered", () =>
+      this.#run(variables, options),
+    );
+  }
+
+  /** Whether it says, by `{% generation %}` blocks, what the assistant writes. */
+  get marksGenerated(): boolean {
+    return hasGeneration(this.#body);
+  }
+
+  /**
+   * What `render` yields, with the places of its `{% generation %}` blocks.
+   *
+   * @throws as `render`, and {FormatError} if the template changes what such a block wrote.
+   */
+  renderMarked(variables: Readonly<Record<string, unknown>>, options: TemplateOptions = {}): MarkedText {
+    const text = this.render(variables, options);
+    return asPlinthErrors(this.#where, "a template whose generation blocks can be placed", () => {
+      if (/[\ufdd0\ufdd1]/.test(text)) fail("the text holds U+FDD0 or U+FDD1, which are no characters");
+      const marked = readMarks(this.#run(variables, options, MARKS));
+      if (marked.text !== text) fail("it reads or changes what its generation blocks have written");
+      return marked;
     });
   }
+
+  #run(
+    variables: Readonly<Record<string, unknown>>,
+    { now = new Date() }: TemplateOptions,
+    marks?: string,
+  ): string {
+    const budget = new Budget(this.#length + measure(variables));
+    const scope = new Scope(makeGlobals(now, budget));
+    if (marks !== undefined) scope.names.set(GENERATION_MARKS, marks);
+    for (const [name, value] of Object.entries(variables)) {
+      if (value !== undefined) scope.names.set(name, toValue(value));
+    }
+    return renderBody(this.#body, scope, budget);
+  }
+}
+
+/** Takes the marks out of a text and says where they were; a block in a block is part of it. */
+function readMarks(marked: string): MarkedText {
+  const generated: [number, number][] = [];
+  let depth = 0;
+  let text = "";
+  for (const part of marked.split(/([\ufdd0\ufdd1])/)) {
+    if (part === MARKS[0]) {
+      if (depth++ === 0) generated.push([text.length, text.length]);
+    } else if (part === MARKS[1]) {
+      if (--depth === 0) generated.at(-1)![1] = text.length;
+    } else text += part;
+  }
+  return { text, generated };
+}
+
+function hasGeneration(node: unknown): boolean {
+  if (typeof node !== "object" || node === null) return false;
+  if ("type" in node && node.type === "Identifier" && "value" in node && node.value === GENERATION_FILTER)
+    return true;
+  return Object.values(node).some(hasGeneration);
 }
 
 /** Characters of JSON-like data, roughly: how much work it may cause. */

@@ -1,0 +1,35 @@
+import { type AssistantSpanOptions, assistantSpans } from "../codecs/assistant-spans.ts";
+import type { ChatMessage } from "../codecs/chat-messages.ts";
+import type { ChatTemplate } from "../codecs/chat-template.ts";
+import type { Tokenizer } from "../codecs/tokenizer.ts";
+import type { TrainingRow } from "./training-row.ts";
+
+/** A conversation to learn from, and the tools that it could use. */
+export interface Conversation {
+  readonly messages: readonly ChatMessage[];
+  readonly tools?: readonly object[] | undefined;
+}
+
+/**
+ * A conversation as its template writes it, of which the assistant's turns are learnt: what it says, the tools it calls and the end of
+ * its turns, not the headers before them and not what tools and others answer.
+ *
+ * @throws {DataError} if a message is not one, the assistant says nothing, or its turns cannot be told from the rest.
+ */
+export function chatRow(
+  tokenizer: Tokenizer,
+  template: ChatTemplate,
+  { messages, tools }: Conversation,
+  options: Omit<AssistantSpanOptions, "tools"> = {},
+): TrainingRow {
+  const spanOptions = tools ? { ...options, tools } : options;
+  const { text, generated } = assistantSpans(template, messages, spanOptions);
+  const { ids, offsets } = tokenizer.encodeInput(text, undefined, { marked: true, addSpecial: false });
+  const isLearnt = (i: number) => {
+    const [first, end] = offsets[i]!;
+    // Tokenizers that leave space out of the places of tokens leave nothing of one that is all space.
+    const start = first === end ? (offsets[i - 1]?.[1] ?? 0) : first;
+    return generated.some(([from, to]) => start < to && end > from);
+  };
+  return { tokens: Int32Array.from(ids), learnt: Uint8Array.from(ids, (_, i) => Number(isLearnt(i))) };
+}
