@@ -1,8 +1,18 @@
 // The package's door `plinth/adapt`: adapters, what they are put on, and the objectives of adaptation.
 
-export { AdaptedDecoder, AdaptedEncoder, type Adapter } from "./adapter.ts";
+export {
+  AdaptedDecoder,
+  AdaptedEncoder,
+  type Adapter,
+  firstAdapterWeights,
+  type Reading,
+} from "./adapter.ts";
 export { type Conversation, chatRow } from "./chat-row.ts";
+export { DROPOUT_INPUT, Dropout } from "./dropout.ts";
+export { Ia3, type Ia3Options } from "./ia3.ts";
 export { type Instruction, instructionRow } from "./instruction-row.ts";
 export { type LinearModule, linearModules, selectModules, type Targets } from "./linear-modules.ts";
-export { Lora, type LoraOptions } from "./lora.ts";
+export { type Drop, Lora, type LoraOptions } from "./lora.ts";
+export { PrefixTuning, type PrefixTuningOptions } from "./prefix-tuning.ts";
+export { PromptTuning, type PromptTuningOptions } from "./prompt-tuning.ts";
 export { numLearnt, rowTargets, type TrainingRow } from "./training-row.ts";

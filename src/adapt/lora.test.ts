@@ -1,42 +1,26 @@
 import { describe, expect, test } from "vitest";
+import {
+  distance,
+  families,
+  gpt2,
+  logitsOf,
+  mistral,
+  randomWeights,
+  SIZES,
+  TOKENS,
+} from "../../test/tiny-decoders.ts";
 import { engine } from "../../test/tiny-run.ts";
 import type { HostTensor } from "../core/dtype.ts";
 import { ConfigError } from "../core/errors.ts";
 import { Random } from "../core/random.ts";
-import { Decoder } from "../generate/decoder.ts";
 import { bertConfig } from "../models/bert/config.ts";
 import { Bert } from "../models/bert/model.ts";
-import type { CausalLM } from "../models/contracts.ts";
-import { gpt2Config } from "../models/gpt2/config.ts";
-import { Gpt2 } from "../models/gpt2/model.ts";
-import { mistralConfig } from "../models/mistral/config.ts";
-import { Mistral } from "../models/mistral/model.ts";
-import { initializeParameters, type Parameter } from "../nn/scope.ts";
+import { initializeParameters } from "../nn/scope.ts";
 import { gradients } from "../tensor/gradient.ts";
 import { input } from "../tensor/tensor.ts";
 import { AdaptedDecoder, AdaptedEncoder } from "./adapter.ts";
 import { linearModules } from "./linear-modules.ts";
 import { Lora } from "./lora.ts";
-
-const SIZES = { width: 16, numLayers: 2, numHeads: 2, vocabularySize: 20, contextLength: 24 };
-const gpt2 = () => new Gpt2(gpt2Config(SIZES));
-const mistral = () => new Mistral(mistralConfig({ ...SIZES, numKeyValueHeads: 1, slidingWindow: 8 }));
-const families: readonly [string, () => CausalLM][] = [
-  ["GPT-2", gpt2],
-  ["Mistral", mistral],
-];
-
-/** Random values for all parameters, zeros included, large enough to matter. */
-function randomWeights(parameters: readonly Parameter[], seed = 1): Map<string, HostTensor> {
-  const weights = initializeParameters(parameters, new Random(seed));
-  const random = new Random(seed).fork("everything");
-  for (const { data } of weights.values()) {
-    (data as Float32Array).forEach((value, i) => {
-      data[i] = value + 0.2 * random.normal();
-    });
-  }
-  return weights;
-}
 
 /** The base's weights with s·B·A added to the wrapped ones, computed plainly. */
 function addProducts(lora: Lora, weights: ReadonlyMap<string, HostTensor>): Map<string, HostTensor> {
@@ -59,24 +43,6 @@ function addProducts(lora: Lora, weights: ReadonlyMap<string, HostTensor>): Map<
   return merged;
 }
 
-const TOKENS = {
-  dtype: "int32",
-  shape: [1, 12],
-  data: Int32Array.from({ length: 12 }, (_, i) => (7 * i) % 20),
-} as const;
-
-async function logitsOf(model: CausalLM, weights: ReadonlyMap<string, HostTensor>): Promise<Float32Array> {
-  const logits = model.logits(model.hidden(input("tokens", "int32", [1, 12])));
-  const program = engine.compile("logits", { logits }, { constants: weights });
-  const result = await program.run({ tokens: TOKENS });
-  program.dispose();
-  return result.logits!.data as Float32Array;
-}
-
-function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  return Math.max(...Array.from(a, (value, i) => Math.abs(value - b[i]!)));
-}
-
 describe.each(families)("LoRA on %s", (_, create) => {
   test("starts as the base, bit by bit", async () => {
     const base = create();
@@ -92,17 +58,6 @@ describe.each(families)("LoRA on %s", (_, create) => {
     const adapted = await logitsOf(new AdaptedDecoder(base, lora), weights);
     expect(distance(adapted, await logitsOf(base, weights))).toBeGreaterThan(0.1);
     expect(distance(adapted, await logitsOf(base, addProducts(lora, weights)))).toBeLessThan(2e-4);
-  });
-
-  test("generates with a cache as it reads whole texts", async () => {
-    const base = create();
-    const lora = new Lora(base, { rank: 3, alpha: 6, targets: "all-linear" });
-    const weights = randomWeights([...base.parameters, ...lora.parameters]);
-    const adapted = new AdaptedDecoder(base, lora);
-    const whole = (await logitsOf(adapted, weights)).subarray(11 * 20);
-    const decoder = new Decoder(engine, adapted, weights);
-    expect(distance(await decoder.prefill(Array.from(TOKENS.data)), whole)).toBeLessThan(2e-4);
-    decoder.dispose();
   });
 
   test("at full rank, with A the identity, the gradient by B has the direction of the one by the weight", async () => {

@@ -4,7 +4,6 @@ import { ConfigError, DataError } from "../core/errors.ts";
 import type { Weights } from "../core/weights.ts";
 import type { Engine } from "../engine/engine.ts";
 import { CachedProgram, checkTokens, ROWS } from "../generate/cached-program.ts";
-import { PIECE_TOKENS } from "../generate/key-value-cache.ts";
 import type { CausalLM } from "../models/contracts.ts";
 import { input } from "../tensor/tensor.ts";
 import { bitsPerByte } from "./bits-per-byte.ts";
@@ -41,7 +40,6 @@ export class Scorer {
     const { contextLength, vocabularySize } = model.shape;
     const targets = input("targets", "int32", [ROWS, 1]);
     this.#vocabularySize = vocabularySize;
-    this.#pieceSize = Math.min(PIECE_TOKENS, Math.max(MIN_PIECE, Math.floor(MAX_SCORES / vocabularySize)));
     this.#program = new CachedProgram(engine, model, weights, {
       name: "score",
       numRows: 2,
@@ -51,6 +49,8 @@ export class Scorer {
         return { logprobs: logits.logSoftmax().takeAlongLast(targets) }; // (R, 1)
       },
     });
+    const fewScores = Math.max(MIN_PIECE, Math.floor(MAX_SCORES / vocabularySize));
+    this.#pieceSize = Math.min(this.#program.pieceTokens, fewScores);
   }
 
   /**
@@ -87,9 +87,8 @@ export class Scorer {
   ): Promise<number[][]> {
     checkTokens("prompt", prompt, this.#vocabularySize);
     for (const tokens of continuations) this.#checkContinuation(prompt, tokens);
-    const { cache } = this.#program;
     const before = prompt.length - 1;
-    cache.truncate(0, 0, "score");
+    this.#program.truncate(0, 0);
     for (let at = 0; at < before; at += this.#pieceSize) {
       signal?.throwIfAborted();
       await this.#scorePiece(0, prompt.slice(at, Math.min(at + this.#pieceSize, before)), []);
@@ -97,7 +96,7 @@ export class Scorer {
     const results: number[][] = [];
     for (const tokens of continuations) {
       const found: number[] = [];
-      cache.copyRow(0, 1, before);
+      this.#program.copyRow(0, 1, before);
       const all = [prompt[before]!, ...tokens];
       for (let at = 0; at < tokens.length; at += this.#pieceSize) {
         signal?.throwIfAborted();
@@ -153,7 +152,7 @@ export class Scorer {
     signal: AbortSignal | undefined,
   ): Promise<number[]> {
     const found: number[] = [];
-    this.#program.cache.truncate(0, 0, "score");
+    this.#program.truncate(0, 0);
     for (let at = start; at < end; at += this.#pieceSize) {
       signal?.throwIfAborted();
       const piece = Array.from({ length: Math.min(this.#pieceSize, end - at) }, (_, t) => tokens[at + t]!);

@@ -48,6 +48,8 @@ export class CachedProgram {
   readonly #name: string;
   readonly #vocabularySize: number;
   readonly #numLayers: number;
+  /** Places before the text of each row that are the model's own. */
+  readonly #virtualTokens: number;
   readonly #program: Program;
   readonly #bound: (count: number) => Readonly<Record<string, HostTensor>>;
   /** Memory tied to pieces of each row, and to steps of so many rows. */
@@ -72,9 +74,10 @@ export class CachedProgram {
     this.#name = name;
     this.#vocabularySize = vocabularySize;
     this.#numLayers = numLayers;
+    this.#virtualTokens = model.virtualTokens ?? 0;
     this.#bound = bound;
     this.#sameThread = byteLength(weights) <= SAME_THREAD_BYTES;
-    this.cache = new KeyValueCache(model.shape, numRows, capacity);
+    this.cache = new KeyValueCache(model.shape, numRows, capacity + this.#virtualTokens);
     [this.#tokens, this.#positions, this.#lengths] = [0, 1, 2].map(() => new Int32Array(numRows)) as [
       Int32Array,
       Int32Array,
@@ -85,7 +88,27 @@ export class CachedProgram {
 
   /** Most tokens of a row. */
   get capacity(): number {
-    return this.cache.capacity;
+    return this.cache.capacity - this.#virtualTokens;
+  }
+
+  /** Most tokens of a piece. */
+  get pieceTokens(): number {
+    return PIECE_TOKENS - this.#virtualTokens;
+  }
+
+  /** Keeps the first `length` tokens of a row; errors as `KeyValueCache.truncate`. */
+  truncate(row: number, length: number): void {
+    this.cache.truncate(row, this.#places(length), this.#name);
+  }
+
+  /** Whether {@link truncate} to that length would work. */
+  canTruncate(row: number, length: number): boolean {
+    return this.cache.canTruncate(row, this.#places(length));
+  }
+
+  /** Makes row `to` like the first `length` tokens of row `from`. */
+  copyRow(from: number, to: number, length: number): void {
+    this.cache.copyRow(from, to, this.#places(length));
   }
 
   /**
@@ -103,24 +126,30 @@ export class CachedProgram {
     feeds: Feeds = {},
   ): Promise<Record<string, HostTensor>> {
     this.check(row, tokens);
-    const T = tokens.length;
-    if (T > PIECE_TOKENS) {
+    if (tokens.length > this.pieceTokens) {
       throw new ConfigError({
         where: this.#name,
-        expected: `pieces of ≤ ${PIECE_TOKENS} tokens`,
-        got: `${T}`,
+        expected: `pieces of ≤ ${this.pieceTokens} tokens`,
+        got: `${tokens.length}`,
       });
     }
     const start = this.cache.lengthOf(row);
+    const before = start === 0 ? this.#virtualTokens : 0;
+    const T = before + tokens.length;
+    const piece = new Int32Array(T);
+    piece.set(tokens, before);
     return this.#exclusively([row], T, async () => {
       const binding = this.#bindingOf(row, 1, ask.length);
       const positions = Int32Array.from({ length: T }, (_, t) => start + t);
       return this.#program.run(
         {
           ...feeds,
-          tokens: integers([1, T], Int32Array.from(tokens)),
+          tokens: integers([1, T], piece),
           positions: integers([1, T], positions),
-          ask: integers([ask.length], Int32Array.from(ask)),
+          ask: integers(
+            [ask.length],
+            Int32Array.from(ask, (t) => before + t),
+          ),
         },
         binding,
       );
@@ -132,6 +161,7 @@ export class CachedProgram {
     const count = tokens.length;
     for (let row = 0; row < Math.max(1, count); row++) this.check(row, count === 0 ? [] : [tokens[row]!]);
     const rows = Array.from({ length: count }, (_, row) => row);
+    this.#checkBegun(rows);
     return this.#exclusively(rows, 1, async () => {
       for (const row of rows) {
         this.#tokens[row] = tokens[row]!;
@@ -154,7 +184,7 @@ export class CachedProgram {
       const expected = `a row in [0, ${this.cache.numRows})`;
       throw new ConfigError({ where: this.#name, expected, got: `${row}` });
     }
-    const length = this.cache.lengthOf(row);
+    const length = Math.max(0, this.cache.lengthOf(row) - this.#virtualTokens);
     if (length + tokens.length > this.capacity) {
       throw new ConfigError({
         where: this.#name,
@@ -170,6 +200,23 @@ export class CachedProgram {
       got: "a second one",
       fix: "Await the call before, or use a decoder for each sequence.",
     });
+  }
+
+  /** A step has one token a row: what stands before all text comes with the first piece. */
+  #checkBegun(rows: readonly number[]): void {
+    const empty = rows.find((row) => this.cache.lengthOf(row) === 0);
+    if (this.#virtualTokens === 0 || empty === undefined) return;
+    throw new ConfigError({
+      where: `${this.#name}, row ${empty}`,
+      expected: "a row that has begun, as the model has a prompt of its own",
+      got: "an empty one",
+      fix: "Read the first token with prefill.",
+    });
+  }
+
+  /** Places in the cache that so many tokens of a text take. */
+  #places(length: number): number {
+    return length === 0 ? 0 : length + this.#virtualTokens;
   }
 
   /** Makes room for `count` tokens in each of the rows, runs, and counts them once they are there. */

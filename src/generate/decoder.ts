@@ -3,7 +3,6 @@ import type { Weights } from "../core/weights.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { CausalLM, DecoderShape } from "../models/contracts.ts";
 import { CachedProgram } from "./cached-program.ts";
-import { PIECE_TOKENS } from "./key-value-cache.ts";
 
 // R rows · V vocabulary
 
@@ -76,7 +75,7 @@ export class Decoder {
   }
 
   /**
-   * Reads a prompt, or a further piece of text, in pieces of {@link PIECE_TOKENS}.
+   * Reads a prompt, or a further piece of text, in pieces.
    *
    * @returns scores of the token after the last one `(V)`; overwritten by the next call
    * @throws {DataError} if there are no tokens or an id is outside the vocabulary; nothing has been read then.
@@ -88,9 +87,10 @@ export class Decoder {
     { row = 0, signal }: { readonly row?: number; readonly signal?: AbortSignal | undefined } = {},
   ): Promise<Float32Array> {
     this.#program.check(row, tokens);
-    for (let start = 0; start < tokens.length; start += PIECE_TOKENS) {
+    const { pieceTokens } = this.#program;
+    for (let start = 0; start < tokens.length; start += pieceTokens) {
       signal?.throwIfAborted();
-      const length = Math.min(PIECE_TOKENS, tokens.length - start);
+      const length = Math.min(pieceTokens, tokens.length - start);
       const piece = Array.from({ length }, (_, i) => tokens[start + i]!);
       await this.#program.append(row, piece, [length - 1]);
       this.#tokens[row]!.push(...piece);
@@ -117,18 +117,18 @@ export class Decoder {
    * @throws {ConfigError} if there are not so many, or a rolling cache has let go of what they see.
    */
   truncate(length: number, row = 0): void {
-    this.#program.cache.truncate(row, length, "decoder");
+    this.#program.truncate(row, length);
     this.#tokens[row]!.length = length;
   }
 
   /** Whether {@link truncate} to that length would work. */
   canTruncate(length: number, row = 0): boolean {
-    return this.#program.cache.canTruncate(row, length);
+    return this.#program.canTruncate(row, length);
   }
 
   /** Makes row `to` like the first `length` tokens of row `from`, by copying what it keeps. */
   copyRow(from: number, to: number, length: number = this.#tokens[from]!.length): void {
-    this.#program.cache.copyRow(from, to, length);
+    this.#program.copyRow(from, to, length);
     this.#tokens[to] = this.#tokens[from]!.slice(0, length);
   }
 

@@ -34,6 +34,11 @@ export interface CausalLM {
   readonly parameters: readonly Parameter[];
   /** Parameters that are only looked up, never multiplied with: they cost memory but no arithmetic. */
   readonly lookupPaths: readonly string[];
+  /**
+   * Places before every text that learned vectors take, as prompt tuning has them. `hidden` puts them there and leaves them
+   * out of its result; a cache begins with so many tokens of any id. Absent: none.
+   */
+  readonly virtualTokens?: number;
   /** Tokens `(B, T)` int32 → hidden states `(B, T, C)`, each from the tokens up to its own. */
   hidden(tokens: Tensor): Tensor;
   /** The same for tokens that continue a cache; positions `(B, T)` int32 are counted from the first token. */

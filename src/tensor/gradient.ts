@@ -38,6 +38,7 @@ export function gradients(of: Tensor, wrt: readonly Tensor[]): readonly Tensor[]
 function nodesBetween(nodes: readonly Node[], wrt: readonly Tensor[]): Set<Node> {
   const active = new Set<Node>(wrt.map((tensor) => tensor.node));
   for (const node of nodes) {
+    if (node.op?.stopsGradient) continue;
     if (node.inputs.some((tensor) => active.has(tensor.node))) active.add(node);
   }
   return active;

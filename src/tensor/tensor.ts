@@ -250,6 +250,10 @@ export class Tensor {
     const swapped = this.shape.map((_, axis) => (axis < last - 1 ? axis : 2 * last - 1 - axis));
     return apply(layout.transpose, [this], { order: order ?? swapped })[0]!;
   }
+  /** The same values, as a constant to gradients. */
+  detach(): Tensor {
+    return this.#unary(layout.detach);
+  }
   broadcastTo(shape: Shape): Tensor {
     return sameShape(this.shape, shape) ? this : apply(layout.broadcastTo, [this], { shape })[0]!;
   }

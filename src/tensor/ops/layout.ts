@@ -319,3 +319,17 @@ export const split: Op<SplitAttributes> = {
 function withAxis(shape: Shape, axis: number, dim: Dim): Shape {
   return shape.map((old, a) => (a === axis ? dim : old));
 }
+
+/** The same values, as a constant to gradients. */
+export const detach: Op = {
+  name: "detach",
+  infer: ([x]) => [x!],
+  reference: ([x]) => [x!],
+  emit: ({ emitter, inputs }) => emitter.node("Identity", inputs),
+  stopsGradient: true,
+  samples: [
+    { shapes: [[2, 3]], attributes: {} },
+    { shapes: [[]], attributes: {} },
+    { shapes: [[1, 4, 1]], attributes: {} },
+  ],
+};
