@@ -46,7 +46,9 @@ describe("the source keeps the house rules", () => {
 
   test("packages that are imported are dependencies", () => {
     const names = sources.flatMap(({ text }) => importsOf(text).map(({ specifier }) => specifier));
-    const packages = new Set(names.filter((name) => !/^(\.|node:)/.test(name)));
+    const packages = new Set(
+      names.filter((name) => !/^(\.|node:)/.test(name)).map((name) => /^(@[^/]+\/)?[^/]+/.exec(name)![0]),
+    );
     for (const name of packages) expect(Object.keys(packageJson.dependencies)).toContain(name);
   });
 

@@ -39,15 +39,8 @@ const REASONING = ["reasoning_content", "thinking", "reasoning"] as const;
  * @throws {DataError} naming the message that is not one.
  */
 export function readMessages(messages: readonly ChatMessage[]): Record<string, unknown>[] {
-  if (!Array.isArray(messages) || messages.length === 0) {
-    throw new DataError({
-      where: "messages",
-      expected: "at least one message",
-      got: Array.isArray(messages) ? "none" : describe(messages),
-    });
-  }
-  return messages.map((message: unknown, i) => {
-    checkMessage(message, `messages[${i}]`);
+  checkMessages(messages);
+  return messages.map((message) => {
     const present = Object.fromEntries(
       Object.entries(message).filter(([, value]) => value !== null && value !== undefined),
     );
@@ -56,6 +49,18 @@ export function readMessages(messages: readonly ChatMessage[]): Record<string, u
       ? present
       : { thinking: reasoning, ...present, reasoning_content: reasoning };
   });
+}
+
+/** @throws {DataError} naming the message that is not one, unless there is at least one and all are. */
+export function checkMessages(messages: unknown): asserts messages is readonly ChatMessage[] {
+  if (!Array.isArray(messages) || messages.length === 0) {
+    throw new DataError({
+      where: "messages",
+      expected: "at least one message",
+      got: Array.isArray(messages) ? "none" : describe(messages),
+    });
+  }
+  for (const [i, message] of messages.entries()) checkMessage(message, `messages[${i}]`);
 }
 
 function checkMessage(message: unknown, where: string): asserts message is ChatMessage {

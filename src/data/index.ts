@@ -1,4 +1,5 @@
-// The package's door `plinth/data`: text to documents, documents to shards of tokens, shards to batches.
+// The package's door `plinth/data`: text to documents, documents to shards of tokens, shards to batches; rows of files to
+// examples of a task.
 
 export { type Batch, type BatchCursor, BatchSampler, type BatchSamplerOptions } from "./batches.ts";
 export { type Corpus, type CorpusManifest, openCorpus, type WeightedDataset } from "./corpus.ts";
@@ -10,6 +11,45 @@ export {
 } from "./masked-sampler.ts";
 export { chooseMasked, type MaskingRules, type MaskingVocabulary } from "./masking.ts";
 export { type PreparedCorpus, type PrepareOptions, prepareCorpus } from "./prepare.ts";
+export { CHAT, PREFERENCE } from "./rows/chat-kinds.ts";
+export type { ExampleKind } from "./rows/example-kind.ts";
+export type {
+  AnswerSpan,
+  Chat,
+  Classification,
+  Instruction,
+  MultiLabel,
+  Preference,
+  QuestionAnswer,
+  Regression,
+  Text,
+  TextOrMessages,
+  Tokens,
+} from "./rows/examples.ts";
+export { type Fit, fitContext, type LongRows, type TokenRow } from "./rows/fit-context.ts";
+export { CLASSIFICATION, MULTI_LABEL, REGRESSION, TOKENS } from "./rows/labelled-kinds.ts";
+export { checkLabels, classWeights, collectLabels, type Labelled, type LabelSet } from "./rows/labels.ts";
+export { type BucketOptions, chooseBuckets } from "./rows/length-buckets.ts";
+export {
+  countRepeats,
+  dropRepeats,
+  type LoadOptions,
+  loadExamples,
+  type Repeats,
+  type Row,
+} from "./rows/load-examples.ts";
+export type { RawRow } from "./rows/raw-row.ts";
+export { type RowSource, readRows } from "./rows/read-rows.ts";
+export {
+  batchAll,
+  RowBatches,
+  type RowBatch,
+  type RowBatchOptions,
+  type RowCursor,
+} from "./rows/row-batches.ts";
+export { type FieldMapping, parseFieldMapping, type RowFields } from "./rows/row-fields.ts";
+export { type RowSplitOptions, type Split, splitRows } from "./rows/split-rows.ts";
+export { INSTRUCTION, QUESTION_ANSWER, TEXT } from "./rows/text-kinds.ts";
 export { sampleTraining } from "./sample.ts";
 export { type Document, parseSource, readDocuments, type SourceSpec } from "./sources.ts";
 export type { SplitOptions } from "./split-reader.ts";

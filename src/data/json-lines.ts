@@ -23,11 +23,15 @@ export function* readJsonLines(path: string, textField: string): Generator<Docum
   }
 }
 
-/** The lines of a file as bytes, without their `\n`. */
-function* readLines(path: string): Generator<Buffer> {
+/**
+ * The lines of a file as bytes, without their `\n`.
+ *
+ * @param chunks what the file holds, where it has to be unpacked first
+ */
+export function* readLines(path: string, chunks: Iterable<Buffer> = readChunks(path)): Generator<Buffer> {
   let parts: Buffer[] = [];
   let partsBytes = 0;
-  for (const chunk of readChunks(path)) {
+  for (const chunk of chunks) {
     let start = 0;
     for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
       parts.push(chunk.subarray(start, end));
