@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Random } from "../src/core/random.ts";
+import type { Weights } from "../src/core/weights.ts";
 import type { MaskedOptions } from "../src/data/masked-sampler.ts";
 import type { MaskingVocabulary } from "../src/data/masking.ts";
 import { TokenDataset } from "../src/data/token-dataset.ts";
@@ -98,8 +99,10 @@ export function tinyData(
   directory: string,
   objective: Objective,
   options: TrainOptions,
+  frozen: Weights = new Map(),
 ): { examples: ExampleStream; measure: (arena: ParameterArena) => Measure } {
   const textTokens = tinyTokens(300, 8);
+  const weights = (arena: ParameterArena) => new Map([...frozen, ...arena.weights()]);
   const datasets = [{ dataset: writeDataset(directory, "train.bin", tinyTokens(4000, 7)), weight: 1 }];
   const heldOut = [writeDataset(directory, "validation.bin", textTokens)];
   if (objective instanceof MaskedLM) {
@@ -107,7 +110,7 @@ export function tinyData(
     const measured = { shape: options, options: masking, datasets: heldOut };
     return {
       examples: maskedStream({ ...masking, ...options, datasets }),
-      measure: (arena) => new MaskedValidation(engine, encoder, arena.weights(), measured),
+      measure: (arena) => new MaskedValidation(engine, encoder, weights(arena), measured),
     };
   }
   const { model } = objective as NextToken;
@@ -115,7 +118,7 @@ export function tinyData(
   const text = { datasets: heldOut, bytes, endOfTextId: TINY_END_OF_TEXT };
   return {
     examples: nextTokenStream({ ...options, datasets }),
-    measure: (arena) => new Validation(engine, model, arena.weights(), options, text),
+    measure: (arena) => new Validation(engine, model, weights(arena), options, text),
   };
 }
 
@@ -128,7 +131,7 @@ export function tinyRun(directory: string, { options: given, ...changes }: TinyC
     ...given,
   });
   const objective = changes.objective ?? new NextToken(tinyModel());
-  const data = changes.examples ? {} : tinyData(join(directory, "data"), objective, options);
+  const data = changes.examples ? {} : tinyData(join(directory, "data"), objective, options, changes.frozen);
   return {
     engine,
     objective,

@@ -1,8 +1,9 @@
 import { numElements } from "../core/dtype.ts";
 import { type Shape, staticShape } from "../core/shape.ts";
 import type { CausalLM } from "../models/contracts.ts";
+import type { Parameter } from "../nn/scope.ts";
 import { reachableNodes } from "../tensor/graph.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import type { Node, Tensor } from "../tensor/tensor.ts";
 
 /**
  * Floating-point operations of training on a number of tokens: `6·N` a token for the matrices, and `12·L·T·C` for
@@ -18,14 +19,26 @@ export function trainingFlops(model: CausalLM, contextLength: number, numTokens:
 
 /**
  * Floating-point operations of training by these losses, counted on the graph: two a product of numbers in matrix products
- * and attention forwards, and twice as many again backwards.
+ * and attention forwards, and as many again backwards for each factor that depends on a trained parameter.
+ *
+ * @param trained default: every parameter
  */
-export function trainingFlopsOf(losses: readonly Tensor[]): number {
-  const forward = reachableNodes(losses).reduce((sum, { op, inputs, outputs }) => {
-    const count = FORWARD_FLOPS[op?.name ?? ""];
-    return sum + (count?.(inputs, outputs[0]!) ?? 0);
-  }, 0);
-  return 3 * forward;
+export function trainingFlopsOf(losses: readonly Tensor[], trained?: readonly Parameter[]): number {
+  const isTrained = new Set(trained?.map(({ tensor }) => tensor.node));
+  const moving = new Set<Node>();
+  let flops = 0;
+  for (const node of reachableNodes(losses)) {
+    const { op, leaf, inputs, outputs } = node;
+    const moves = inputs.map((tensor) => moving.has(tensor.node));
+    const isSource = leaf?.kind === "parameter" && (!trained || isTrained.has(node));
+    if (isSource || moves.includes(true)) moving.add(node);
+    const forward = FORWARD_FLOPS[op?.name ?? ""]?.(inputs, outputs[0]!) ?? 0;
+    // Of attention's two products, four factors; they all move or none does.
+    const factors =
+      op?.name === "attention" ? [moves.includes(true), moves.includes(true)] : moves.slice(0, 2);
+    flops += forward * (1 + factors.filter(Boolean).length);
+  }
+  return flops;
 }
 
 /** Of one operator, from its inputs and its first output. */

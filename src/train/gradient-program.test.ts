@@ -22,20 +22,6 @@ function randomBatch(batchSize: number, contextLength: number, seed: number, ign
   return { tokens: draw(), targets: draw().fill(IGNORED_TARGET, 0, ignored) };
 }
 
-describe("sliceSize", () => {
-  test("divides the batch, and keeps a slice's widest activation within 8 MiB", () => {
-    const sizes = { width: 1024, numLayers: 1, numHeads: 8 };
-    const model = new Gpt2(gpt2Config({ ...sizes, vocabularySize: 24, contextLength: 512 }));
-    // One sequence of 512: 512 × 4 × 1024 × 4 bytes = 8 MiB.
-    expect(sliceSize(model, { batchSize: 6, contextLength: 512 })).toBe(1);
-    expect(sliceSize(model, { batchSize: 6, contextLength: 256 })).toBe(2);
-    expect(sliceSize(model, { batchSize: 6, contextLength: 128 })).toBe(3);
-    expect(sliceSize(model, { batchSize: 6, contextLength: 64 })).toBe(6);
-    expect(sliceSize(model, { batchSize: 7, contextLength: 128 })).toBe(1);
-    expect(sliceSize(tinyModel(), { batchSize: 8, contextLength: 16 })).toBe(8);
-  });
-});
-
 describe("GradientProgram", () => {
   test("a batch in slices with unequal shares of targets has the loss and gradients of the whole", async () => {
     const sizes = { width: 1024, numLayers: 1, numHeads: 16, feedForwardSize: 64, layerNormEpsilon: 1e-5 };

@@ -2,7 +2,7 @@
 
 export { AdamW, type AdamWOptions } from "./adamw.ts";
 export { CheckpointStore, type CheckpointStoreOptions, type LoadedCheckpoint } from "./checkpoint.ts";
-export { trainingFlops } from "./flops.ts";
+export { trainingFlops, trainingFlopsOf } from "./flops.ts";
 export { type GradientOptions, GradientProgram } from "./gradient-program.ts";
 export { languageModelLoss } from "./language-model-loss.ts";
 export { MaskedLM, maskedExamples, maskedStream } from "./masked-lm.ts";
@@ -28,6 +28,7 @@ export {
 } from "./quality.ts";
 export { type RunReport, renderReport } from "./report.ts";
 export { acquireRunLock, type RunLock } from "./run-lock.ts";
+export { trainOnly } from "./train-only.ts";
 export type { BestResult, RunIdentity, TrainResult, TrainRun } from "./train-run.ts";
 export { train } from "./trainer.ts";
 export { type HeldOut, Validation } from "./validation.ts";

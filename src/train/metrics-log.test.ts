@@ -75,6 +75,11 @@ describe("MetricsLog", () => {
       },
       step(1),
       { type: "validation", step: 1, lossNats: 2, bitsPerByte: 2.885, numTokens: 100, best: true },
+      {
+        ...{ type: "validation", step: 1, lossNats: 2, numTokens: 100, best: true },
+        ...{ metric: "accuracy", value: 0.5, higherIsBetter: true, standardError: 0.1 },
+        others: { "macro F1": Number.NaN, precision: 0.5 },
+      },
       { type: "sample", step: 1, prompt: "NaN", text: "Infinity\n" },
       { type: "checkpoint", step: 1, path: "runs/a", saveMs: 12 },
       { type: "skip", step: 2, reason: "the loss was not finite", count: 1 },
@@ -181,6 +186,11 @@ describe("readMetrics", () => {
       "a wrong field",
       '{"type":"skip","step":"1","reason":"r","count":1,"time":"t"}',
       /expected step to be a number/,
+    ],
+    [
+      "a metric that is no number",
+      '{"type":"validation","step":1,"time":"t","lossNats":1,"numTokens":1,"best":true,"metric":"m","value":1,"higherIsBetter":true,"others":{"F1":"high"}}',
+      /expected others to be an object of numbers, got \{"F1":"high"\}/,
     ],
   ])("names the line that holds %s", (_, line, message) => {
     writeFileSync(path, `${line}\n`);

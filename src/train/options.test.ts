@@ -78,6 +78,8 @@ describe("trainOptions", () => {
     [{ clipNorm: 0 }, "train.clipNorm: expected a number ≥ 0.000001, got 0"],
     [{ labelSmoothing: 1 }, "train.labelSmoothing: expected a number in [0, 0.999], got 1"],
     [{ maxSkips: 0 }, "train.maxSkips: expected an integer in [1, 2147483648], got 0"],
+    [{ patience: -1 }, "train.patience: expected an integer in [0, 2147483648], got -1"],
+    [{ best: "accuracy" }, "train.best: expected one of loss, quality"],
     [{ seed: -1 }, "train.seed: expected an integer in [0, 4294967295], got -1"],
   ])("%o is refused", (given, message) => {
     expect(() => trainOptions(given as Partial<TrainOptions>)).toThrow(ConfigError);

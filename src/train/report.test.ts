@@ -235,3 +235,35 @@ describe("a run that fills in masked tokens", () => {
     expect(renderReport(run)).not.toContain("Masked tokens filled in right");
   });
 });
+
+describe("a run for a task", () => {
+  const judged = (number: number, value: number, best: boolean): TrainEvent => ({
+    ...{ type: "validation", step: number, lossNats: 2 - value, numTokens: 200, best },
+    ...{ metric: "accuracy", value, higherIsBetter: true, standardError: 0.02, others: { "macro F1": 0.5 } },
+  });
+  const baselines = [
+    { label: "most common", metric: "accuracy", value: 0.125, higherIsBetter: true },
+    { label: "nearest", metric: "accuracy", value: 0.375, higherIsBetter: true },
+  ];
+  const end: TrainEvent = { type: "end", step: 2, seconds: 2, totalFlops: 2, reason: "early-stopped" };
+  const events = timed([start, step(1, 4), judged(1, 0.75, true), step(2, 3), judged(2, 0.5, false), end]);
+  const html = renderReport({ ...run, events, baselines });
+
+  it("shows the best validation in its metric, against the strongest baseline", () => {
+    const text = html.replace(/<[^>]*>/g, " ").replace(/\s+/g, " ");
+    expect(text).toContain("Best validation 0.750 accuracy nearest: 0.375 accuracy; 1.250 nats at step 1");
+    expect(text).toContain("this model 0.7500 ± 0.0200 accuracy, 0.5000 macro F1");
+    expect(text).toContain("stopped early: validation no longer improved , 2 of 4 steps");
+    expect(html).not.toContain("per token");
+    expect(html).not.toMatch(/bits/);
+  });
+
+  it("draws the metric over the steps, with the baselines", () => {
+    const chart = readChart(html, "Held-out accuracy");
+    expect(chart.get("validation")!.data).toEqual([
+      [1, 0.75],
+      [2, 0.5],
+    ]);
+    expect(html).toContain("nearest 0.375 accuracy");
+  });
+});
