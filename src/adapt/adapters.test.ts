@@ -162,8 +162,8 @@ async function prefixOf(
 
 describe("Dropout", () => {
   test("zeros its share, keeps the mean, differs between layers, and is the same for the same step", () => {
-    const modules = linearModules(mistral());
-    const dropout = new Dropout(0.25, modules, 1);
+    const lora = new Lora(mistral(), { rank: 2, alpha: 2, targets: "all-linear" });
+    const dropout = new Dropout(0.25, lora, 1);
     const shape = { batchSize: 2, contextLength: 16 };
     const { data } = dropout.masks(3, shape);
     const values = Array.from(data as Float32Array);
@@ -173,15 +173,16 @@ describe("Dropout", () => {
     expect(values.find((value) => value !== 0)).toBeCloseTo(4 / 3, 6);
     expect(dropout.masks(3, shape).data).toEqual(data);
     expect(dropout.masks(4, shape).data).not.toEqual(data);
-    expect(() => new Dropout(1, modules, 1)).toThrow(/a rate in \[0, 1\)/);
+    expect(() => new Dropout(1, lora, 1)).toThrow(/a rate in \[0, 1\)/);
   });
 
   test.each([false, true])("drops of the correction only (DoRA: %s)", async (decomposed) => {
     const base = mistral();
     const options = { rank: 2, alpha: 2, targets: "all-linear" as const, decomposed };
-    const dropout = new Dropout(0.5, linearModules(base), 1);
+    const lora = new Lora(base, options);
+    const dropout = new Dropout(0.5, lora, 1);
     const shape = { batchSize: 1, contextLength: 12 };
-    const trained = new AdaptedDecoder(base, new Lora(base, options, dropout.inGraph(shape)));
+    const trained = new AdaptedDecoder(base, lora.dropping(dropout.inGraph(shape)));
     const weights = randomWeights(trained.parameters);
     const logits = trained.logits(trained.hidden(input("tokens", "int32", [1, 12])));
     const program = engine.compile("dropout", { logits }, { constants: weights });
@@ -191,7 +192,7 @@ describe("Dropout", () => {
       return result.logits!.data as Float32Array;
     };
     const ones = new Float32Array(masks.data.length).fill(1);
-    const plain = await logitsOf(new AdaptedDecoder(base, new Lora(base, options)), weights);
+    const plain = await logitsOf(new AdaptedDecoder(base, lora), weights);
     expect(distance(await run(ones), plain)).toBeLessThan(2e-4);
     expect(distance(await run(masks.data as Float32Array), plain)).toBeGreaterThan(0.01);
     if (!decomposed) {

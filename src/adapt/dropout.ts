@@ -4,9 +4,9 @@ import { allocate, type HostTensor } from "../core/dtype.ts";
 import { ConfigError } from "../core/errors.ts";
 import { Random } from "../core/random.ts";
 import { input } from "../tensor/tensor.ts";
-import type { BatchShape } from "../train/objective.ts";
-import type { LinearModule } from "./linear-modules.ts";
-import type { Drop } from "./lora.ts";
+import type { BatchShape, ExampleStream, Objective } from "../train/objective.ts";
+import type { Adapter } from "./adapter.ts";
+import type { Drop, Lora } from "./lora.ts";
 
 /** Name of the input that the masks come by. */
 export const DROPOUT_INPUT = "dropout";
@@ -26,7 +26,7 @@ export class Dropout {
   readonly #numModules: number;
 
   /** @throws {ConfigError} unless the rate is in [0, 1). */
-  constructor(rate: number, modules: readonly LinearModule[], seed: number) {
+  constructor(rate: number, { modules }: Lora, seed: number) {
     if (!(rate >= 0 && rate < 1)) {
       throw new ConfigError({ where: "dropout", expected: "a rate in [0, 1)", got: `${rate}` });
     }
@@ -60,4 +60,45 @@ export class Dropout {
   #size(contextLength: number): number {
     return contextLength * this.#width + STRIDE * this.#numModules;
   }
+}
+
+/** An objective with dropout before an adapter: `create` makes it of the adapter as it is, or as it drops. */
+export function dropInTraining(
+  dropout: Dropout,
+  lora: Lora,
+  create: (adapter: Adapter) => Objective,
+): Objective {
+  const plain = create(lora);
+  return {
+    parameters: plain.parameters,
+    shape: plain.shape,
+    losses: (shape, labelSmoothing) =>
+      create(lora.dropping(dropout.inGraph(shape))).losses(shape, labelSmoothing),
+    trainingFlops: (shape) => plain.trainingFlops(shape),
+  };
+}
+
+/** Where a stream with dropout stands: how many batches it has given, and its source. */
+export interface DropoutCursor {
+  readonly step: number;
+  readonly examples: unknown;
+}
+
+/** Batches with the masks that {@link dropInTraining} takes. */
+export function addMasks(dropout: Dropout, examples: ExampleStream): ExampleStream<DropoutCursor> {
+  let step = 0;
+  return {
+    next: async () => {
+      const batch = await examples.next();
+      const { contextLength } = batch;
+      const batchSize = Object.values(batch.inputs)[0]!.shape[0]!;
+      const masks = dropout.masks(step++, { batchSize, contextLength });
+      return { ...batch, inputs: { ...batch.inputs, [DROPOUT_INPUT]: masks } };
+    },
+    state: () => ({ step, examples: examples.state() }),
+    restore: (cursor) => {
+      step = cursor.step;
+      examples.restore(cursor.examples);
+    },
+  };
 }

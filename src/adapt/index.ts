@@ -8,7 +8,7 @@ export {
   type Reading,
 } from "./adapter.ts";
 export { type Conversation, chatRow } from "./chat-row.ts";
-export { DROPOUT_INPUT, Dropout } from "./dropout.ts";
+export { addMasks, DROPOUT_INPUT, Dropout, type DropoutCursor, dropInTraining } from "./dropout.ts";
 export { Ia3, type Ia3Options } from "./ia3.ts";
 export { type Instruction, instructionRow } from "./instruction-row.ts";
 export { type LinearModule, linearModules, selectModules, type Targets } from "./linear-modules.ts";

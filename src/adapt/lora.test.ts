@@ -15,9 +15,14 @@ import { ConfigError } from "../core/errors.ts";
 import { Random } from "../core/random.ts";
 import { bertConfig } from "../models/bert/config.ts";
 import { Bert } from "../models/bert/model.ts";
-import { initializeParameters } from "../nn/scope.ts";
+import type { CausalLM } from "../models/contracts.ts";
+import { mistralConfig } from "../models/mistral/config.ts";
+import { Mistral } from "../models/mistral/model.ts";
+import { initializeParameters, type Parameter } from "../nn/scope.ts";
+import { countFlops } from "../tensor/count-flops.ts";
 import { gradients } from "../tensor/gradient.ts";
 import { input } from "../tensor/tensor.ts";
+import { trainingFlopsOf } from "../train/flops.ts";
 import { AdaptedDecoder, AdaptedEncoder } from "./adapter.ts";
 import { linearModules } from "./linear-modules.ts";
 import { Lora } from "./lora.ts";
@@ -118,4 +123,23 @@ describe("bad input", () => {
       );
     }
   });
+});
+
+test("a step costs two thirds of full fine-tuning's, and what is before the first adapter costs nothing backwards", () => {
+  const base = new Mistral(mistralConfig({ ...SIZES, width: 512, contextLength: 128 }));
+  const flops = (model: CausalLM, trained: readonly Parameter[]) => {
+    const tokens = input("tokens", "int32", [1, 64]);
+    const loss = model
+      .logits(model.hidden(tokens))
+      .reshape([64, 20])
+      .crossEntropy(tokens.reshape([64]));
+    return trainingFlopsOf([loss], trained) / countFlops([loss]);
+  };
+  expect(flops(base, base.parameters)).toBeCloseTo(3, 1);
+  const all = new Lora(base, { rank: 1, alpha: 1, targets: "all-linear" });
+  const share = flops(new AdaptedDecoder(base, all), all.parameters);
+  expect(share).toBeGreaterThan(1.85);
+  expect(share).toBeLessThan(2.1);
+  const last = new Lora(base, { rank: 1, alpha: 1, targets: ["layers.1.mlp.down_proj"] });
+  expect(flops(new AdaptedDecoder(base, last), last.parameters)).toBeLessThan(1.1);
 });

@@ -55,16 +55,14 @@ export class Lora implements Adapter {
   readonly modules: readonly LinearModule[];
   readonly parameters: readonly Parameter[];
   readonly #factors: ReadonlyMap<string, Factors>;
-  readonly #drop: Drop | undefined;
 
-  constructor(model: CausalLM | Encoder, options: LoraOptions, drop?: Drop) {
+  constructor(model: CausalLM | Encoder, options: LoraOptions) {
     const scope = new Scope();
     this.options = options;
     this.modules = selectModules(linearModules(model), options.targets);
     this.#factors = new Map(
       this.modules.map((module) => [module.name, declareFactors(scope, module, options)]),
     );
-    this.#drop = drop;
     this.parameters = scope.parameters;
   }
 
@@ -75,12 +73,12 @@ export class Lora implements Adapter {
   }
 
   rule(): Rule {
-    return (node, inputs) => {
-      const linear = readLinear(node);
-      const factors = linear && this.#factors.get(linear.module.name);
-      if (!factors) return undefined;
-      return [factors.magnitude ? this.#turn(node, inputs, factors) : this.#add(node, inputs, factors)];
-    };
+    return this.#ruleWith(undefined);
+  }
+
+  /** The same adapter, parameters and all, as it is in training with dropout. */
+  dropping(drop: Drop): Adapter {
+    return { parameters: this.parameters, rule: () => this.#ruleWith(drop) };
   }
 
   /** DoRA's lengths start as those of the base's rows. */
@@ -99,14 +97,20 @@ export class Lora implements Adapter {
     return values;
   }
 
-  #add(node: Node, inputs: readonly Tensor[], factors: Factors): Tensor {
-    const base = apply(node.op!, inputs, node.attributes)[0]!; // (N, out)
-    const x = this.#drop?.(inputs[0]!) ?? inputs[0]!;
-    return base.add(this.#correct(x, factors));
+  #ruleWith(drop: Drop | undefined): Rule {
+    return (node, inputs) => {
+      const linear = readLinear(node);
+      const factors = linear && this.#factors.get(linear.module.name);
+      if (!factors) return undefined;
+      const dropped = drop?.(inputs[0]!);
+      if (factors.magnitude) return [this.#turn(node, inputs, factors, dropped)];
+      const base = apply(node.op!, inputs, node.attributes)[0]!; // (N, out)
+      return [base.add(this.#correct(dropped ?? inputs[0]!, factors))];
+    };
   }
 
   /** `m / ‖W + s·B·A‖ · (W + s·B·A)·x + b`; no gradient passes the norm (§4.3), and what is dropped is dropped of the change only. */
-  #turn(node: Node, inputs: readonly Tensor[], factors: Factors): Tensor {
+  #turn(node: Node, inputs: readonly Tensor[], factors: Factors, dropped: Tensor | undefined): Tensor {
     const [x, weight, bias] = inputs as [Tensor, Tensor, Tensor?];
     const { isOutIn } = readLinear(node)!.module;
     const product = (of: Tensor) => of.matmul(weight, { transposeB: isOutIn });
@@ -121,7 +125,6 @@ export class Lora implements Adapter {
       .sqrt()
       .detach(); // (out)
     const factor = magnitude!.tensor.div(lengths);
-    const dropped = this.#drop?.(x);
     const base = product(x);
     const turned = dropped
       ? base.add(product(dropped).mul(factor.sub(1))).add(this.#correct(dropped, factors).mul(factor))

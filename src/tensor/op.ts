@@ -24,6 +24,8 @@ export interface Op<A extends object = object> {
   emit(call: EmitCall<A>): readonly string[];
   /** Vector–Jacobian product, one entry per input. Absent: no gradient flows (comparisons, indices). */
   gradient?(call: GradientCall<A>): readonly (Tensor | undefined)[];
+  /** Floating-point operations of matrix products within it, a multiplication and an addition being two; absent: none. */
+  flops?(inputs: readonly TensorSpec[], attributes: A): number;
   /** What comes out counts as a constant: nothing before it is differentiated by way of it. */
   readonly stopsGradient?: true;
   readonly samples: readonly Sample<A>[];

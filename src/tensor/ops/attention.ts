@@ -113,6 +113,10 @@ export const attention: Op<AttentionAttributes> = {
       undefined,
     ];
   },
+  flops: ([q, k, v]) => {
+    const [B, H, T, D] = staticShape(q!.shape, "attention") as [number, number, number, number];
+    return 2 * B * H * T * (k!.shape[2] as number) * (D + (v!.shape[3] as number));
+  },
   samples: [
     {
       shapes: [

@@ -1,5 +1,6 @@
 import { ShapeError } from "../../core/errors.ts";
-import { broadcastShapes, type Shape, showShape } from "../../core/shape.ts";
+import { numElements } from "../../core/dtype.ts";
+import { broadcastShapes, type Shape, showShape, staticShape } from "../../core/shape.ts";
 import { broadcastIndex, ndArray, unravel } from "../nd-array.ts";
 import type { Op, TensorSpec } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
@@ -91,6 +92,11 @@ export const matmul: Op<MatmulAttributes> = {
       : a.matmul(g!, { transposeA: !transposeA, scale });
     return [byA.sumTo(a.shape), byB.sumTo(b.shape)];
   },
+  flops: ([a, b], { transposeA, transposeB }) => {
+    const batch = broadcastShapes(a!.shape.slice(0, -2), b!.shape.slice(0, -2), "matmul");
+    const [m, k] = matrixOf(a!, transposeA);
+    return 2 * numElements(staticShape([...batch, m!, k!, matrixOf(b!, transposeB)[1]!], "matmul"));
+  },
   samples: [
     {
       shapes: [
@@ -160,6 +166,7 @@ export const linear: Op<LinearAttributes> = {
       : x.matmul(g!, { transposeA: true });
     return [g!.matmul(weight, { transposeB: !transposeWeight }), byWeight, g!.sum(0)];
   },
+  flops: ([x, weight]) => 2 * numElements(staticShape([x!.shape[0]!, ...weight!.shape], "linear")),
   samples: [
     { shapes: [[3, 4], [2, 4], [2]], attributes: { transposeWeight: true } },
     { shapes: [[3, 4], [4, 2], [2]], attributes: { transposeWeight: false } },
