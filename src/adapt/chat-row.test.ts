@@ -5,7 +5,7 @@ import { ChatTemplate } from "../codecs/chat-template.ts";
 import { parseTokenizer, type Tokenizer } from "../codecs/tokenizer.ts";
 import type { TokenizerJson } from "../codecs/tokenizer-json.ts";
 import { DataError } from "../core/errors.ts";
-import { chatRow, type Conversation } from "./chat-row.ts";
+import { type Conversation, chatRow } from "./chat-row.ts";
 import { type Instruction, instructionRow } from "./instruction-row.ts";
 import { numLearnt, rowTargets, type TrainingRow } from "./training-row.ts";
 

@@ -1,6 +1,7 @@
 import { ConfigError } from "../core/errors.ts";
 import { suggest } from "../core/nearest.ts";
 import type { CausalLM, Encoder } from "../models/contracts.ts";
+import type { Parameter } from "../nn/scope.ts";
 import { reachableNodes } from "../tensor/graph.ts";
 import { input, type Node, type Tensor } from "../tensor/tensor.ts";
 
@@ -12,6 +13,8 @@ export interface LinearModule {
   readonly outSize: number;
   /** The weight lies `(out, in)`; as in GPT-2's checkpoints `(in, out)` otherwise. */
   readonly isOutIn: boolean;
+  /** It is part of a head, behind the hidden states. */
+  readonly isInHead?: true;
 }
 
 /** A product with a weight of the model, as its graph records it: `linear` and `matmul` are the operators of linear layers. */
@@ -37,14 +40,30 @@ function transposesWeight(name: string | undefined, attributes: object): boolean
   return name === "matmul" ? (attributes as { transposeB: boolean }).transposeB : undefined;
 }
 
-/** The linear layers between a model's tokens and its hidden states, in the order in which they are met; heads are not among them. */
+/**
+ * The linear layers of a model in the order in which they are met: those between its tokens and its hidden states, then those of
+ * its heads. A table of tokens that is read backwards is none.
+ */
 export function linearModules(model: CausalLM | Encoder): readonly LinearModule[] {
+  const body = reachableNodes([traceHidden(model)]);
+  const tables = body.filter(({ op }) => op?.name === "gatherRows").map(({ inputs }) => inputs[0]);
   const modules = new Map<string, LinearModule>();
-  for (const node of reachableNodes([traceHidden(model)])) {
-    const module = readLinear(node)?.module;
-    if (module) modules.set(module.name, module);
-  }
+  const gather = (nodes: readonly Node[], isInHead: boolean) => {
+    for (const node of nodes) {
+      const module = readLinear(node)?.module;
+      if (!module || modules.has(module.name) || tables.includes(node.inputs[1])) continue;
+      modules.set(module.name, isInHead ? { ...module, isInHead } : module);
+    }
+  };
+  gather(body, false);
+  gather(reachableNodes(traceHeads(model)), true);
   return [...modules.values()];
+}
+
+/** The parameters that a model's hidden states depend on, in order of their declaration; those of its heads are left out. */
+export function bodyParameters(model: CausalLM | Encoder): readonly Parameter[] {
+  const leaves = new Set(reachableNodes([traceHidden(model)]));
+  return model.parameters.filter(({ tensor }) => leaves.has(tensor.node));
 }
 
 function traceHidden(model: CausalLM | Encoder): Tensor {
@@ -54,7 +73,25 @@ function traceHidden(model: CausalLM | Encoder): Tensor {
     : model.hidden(tokens!);
 }
 
-/** Which linear layers: all of them, those whose name is or ends in one of these, or those that a pattern matches whole. */
+function traceHeads(model: CausalLM | Encoder): readonly Tensor[] {
+  const hidden = input("hidden", "float32", [1, 1, model.shape.width]); // (B, T, C)
+  if (!("heads" in model)) return [model.logits(hidden)];
+  const { maskedLogits, pooled, nextSentenceLogits, answerLogits, sequenceClassifier, tokenClassifier } =
+    model.heads;
+  const ends = answerLogits?.(hidden);
+  const vector = pooled?.(hidden);
+  return [
+    maskedLogits?.(hidden),
+    vector,
+    vector && nextSentenceLogits?.(vector),
+    ends?.start,
+    ends?.end,
+    sequenceClassifier?.logits(hidden),
+    tokenClassifier?.logits(hidden),
+  ].filter((tensor) => tensor !== undefined);
+}
+
+/** Which linear layers: all but those of heads, those whose name is or ends in one of these, or those that a pattern matches whole. */
 export type Targets = "all-linear" | readonly string[] | RegExp;
 
 /**
@@ -63,7 +100,7 @@ export type Targets = "all-linear" | readonly string[] | RegExp;
  * @throws {ConfigError} if one of them, or the pattern, names none; it lists what exists.
  */
 export function selectModules(modules: readonly LinearModule[], targets: Targets): readonly LinearModule[] {
-  if (targets === "all-linear") return modules;
+  if (targets === "all-linear") return modules.filter(({ isInHead }) => !isInHead);
   if (targets instanceof RegExp) {
     const whole = new RegExp(`^(?:${targets.source})$`, targets.flags.replace(/[gy]/g, ""));
     const matched = modules.filter(({ name }) => whole.test(name));

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync, realpathSync, statSync } from "node:fs";
 import { dequantize } from "../core/dequantize.ts";
-import { allocate, BYTES_PER_ELEMENT, type HostTensor, numElements } from "../core/dtype.ts";
+import { allocate, BYTES_PER_ELEMENT, type HostTensor, numElements, type TypedArray } from "../core/dtype.ts";
 import { EnvironmentError } from "../core/errors.ts";
 import {
   isInFile,
@@ -52,6 +52,22 @@ function readRange(file: WeightFile, byteOffset: number, bytes: Uint8Array): voi
   } finally {
     closeSync(descriptor);
   }
+}
+
+/**
+ * Some of a tensor's numbers, row-major; from a file no others are read. Errors as {@link readStored}.
+ *
+ * @param start the first of them
+ */
+export function readStoredElements(tensor: StoredTensor, start: number, length: number): TypedArray {
+  if (!isInFile(tensor)) return tensor.data.subarray(start, start + length);
+  const { dtype, file, byteOffset } = tensor;
+  return readStored({
+    dtype,
+    shape: [length],
+    file,
+    byteOffset: byteOffset + start * BYTES_PER_ELEMENT[dtype],
+  }).data;
 }
 
 /** A weight in memory, dense: read from its file, and dequantised where it is quantised. Errors as {@link readStored}. */
