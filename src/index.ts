@@ -104,14 +104,29 @@ export type {
   SequenceClassifier,
   TokenClassifier,
 } from "./models/contracts.ts";
+export { DecoderClassifier, type DecoderClassifierOptions } from "./models/decoder-classifier.ts";
 export { describeModel, type ModelDescription, type TensorFootprint } from "./models/describe-model.ts";
 export { type Gpt2Config, gpt2Config } from "./models/gpt2/config.ts";
 export { Gpt2 } from "./models/gpt2/model.ts";
-export { type LoadedEncoder, type LoadedModel, loadEncoder, loadModel } from "./models/load-model.ts";
+export {
+  type LoadedClassifier,
+  type LoadedEncoder,
+  type LoadedModel,
+  loadClassifier,
+  loadEncoder,
+  loadModel,
+} from "./models/load-model.ts";
 export { type MistralConfig, mistralConfig } from "./models/mistral/config.ts";
 export { Mistral } from "./models/mistral/model.ts";
 export { type QuantizeOptions, type QuantizeReport, quantizeModel } from "./models/quantize-model.ts";
-export { type SavedEncoder, type SavedModel, saveEncoder, saveModel } from "./models/save-model.ts";
+export {
+  type SavedClassifier,
+  type SavedEncoder,
+  type SavedModel,
+  saveClassifier,
+  saveEncoder,
+  saveModel,
+} from "./models/save-model.ts";
 export { countParameters, initializeParameters } from "./nn/scope.ts";
 export {
   type Answer,

@@ -73,6 +73,16 @@ export interface EncoderInput {
 /** What the scores of a classification mean. */
 export type ClassificationProblem = "regression" | "single-label" | "multi-label";
 
+/** What a head on a base is to tell: the class of a text, of each token, or where an answer begins and ends. */
+export type TaskHead =
+  | {
+      readonly kind: "sequence";
+      readonly labels: readonly string[];
+      readonly problem: ClassificationProblem;
+    }
+  | { readonly kind: "tokens"; readonly labels: readonly string[] }
+  | { readonly kind: "answers" };
+
 /** A head that sorts whole texts. */
 export interface SequenceClassifier {
   readonly labels: readonly string[];

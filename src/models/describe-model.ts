@@ -4,7 +4,13 @@ import type { CausalLM, Encoder } from "./contracts.ts";
 import type { Described } from "./match-tensors.ts";
 import { openCheckpoint } from "./open-checkpoint.ts";
 import { type FindFamily, openModel } from "./open-model.ts";
-import { encoderFamilyOf, familyOf, isEncoderType } from "./registry.ts";
+import {
+  classifierFamilyOf,
+  encoderFamilyOf,
+  familyOf,
+  isClassifierConfig,
+  isEncoderType,
+} from "./registry.ts";
 
 /** How a parameter will lie in memory. */
 export interface TensorFootprint {
@@ -37,9 +43,14 @@ export type ModelDescription = {
 export function describeModel(directory: string): ModelDescription {
   const opened = openCheckpoint(directory);
   opened.close();
-  return isEncoderType(opened.config.model_type)
-    ? { kind: "encoder", directory, ...describe(directory, encoderFamilyOf) }
-    : { kind: "causal", directory, ...describe(directory, familyOf) };
+  if (isEncoderType(opened.config.model_type)) {
+    return { kind: "encoder", directory, ...describe(directory, encoderFamilyOf) };
+  }
+  if (isClassifierConfig(opened.config)) {
+    const { model, tensors } = describe(directory, classifierFamilyOf);
+    return { kind: "causal", directory, model: model.body, tensors };
+  }
+  return { kind: "causal", directory, ...describe(directory, familyOf) };
 }
 
 function describe<M extends Described & { readonly lookupPaths: readonly string[] }>(

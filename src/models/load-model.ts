@@ -4,9 +4,10 @@ import type { Weight, Weights } from "../core/weights.ts";
 import type { ModelWeights } from "../hub/model-weights.ts";
 import type { QuantizedWeights } from "../hub/quantized-weights.ts";
 import type { CausalLM, Encoder } from "./contracts.ts";
+import type { DecoderClassifier } from "./decoder-classifier.ts";
 import type { Described } from "./match-tensors.ts";
 import { type FindFamily, openModel } from "./open-model.ts";
-import { encoderFamilyOf, familyOf } from "./registry.ts";
+import { classifierFamilyOf, encoderFamilyOf, familyOf } from "./registry.ts";
 
 /** A model with its weights, in memory or to be mapped from their files, and its tokenizer when the directory has one. */
 export interface Loaded<M> {
@@ -22,6 +23,9 @@ export type LoadedModel = Loaded<CausalLM>;
 
 /** An encoder, loaded. */
 export type LoadedEncoder = Loaded<Encoder>;
+
+/** A decoder that sorts texts, loaded. */
+export type LoadedClassifier = Loaded<DecoderClassifier>;
 
 /**
  * Loads a Hugging Face directory of a model that predicts the next token, or one in Mistral's own layout.
@@ -41,6 +45,16 @@ export function loadModel(directory: string): LoadedModel {
  */
 export function loadEncoder(directory: string): LoadedEncoder {
   return load(directory, encoderFamilyOf);
+}
+
+/**
+ * Loads a Hugging Face directory of a decoder with a head that sorts texts, such as a `GPT2ForSequenceClassification`.
+ *
+ * @throws {ConfigError} if the architecture is unknown or an encoder's, or the configuration cannot be.
+ * @throws {FormatError} if tensors are missing, left over or of another shape than the configuration says.
+ */
+export function loadClassifier(directory: string): LoadedClassifier {
+  return load(directory, classifierFamilyOf);
 }
 
 function load<M extends Described>(directory: string, find: FindFamily<M>): Loaded<M> {

@@ -1,13 +1,19 @@
 import { ConfigError } from "../core/errors.ts";
 import { nearest } from "../core/nearest.ts";
-import type { Bert } from "./bert/model.ts";
+import { bertHeadsFor } from "./bert/config.ts";
+import { Bert } from "./bert/model.ts";
 import * as bert from "./bert/weights.ts";
-import type { CausalLM, Encoder } from "./contracts.ts";
+import type { CausalLM, Encoder, TaskHead } from "./contracts.ts";
+import { DecoderClassifier } from "./decoder-classifier.ts";
 import { Gpt2 } from "./gpt2/model.ts";
 import * as gpt2 from "./gpt2/weights.ts";
 import { PUBLISHED_TYPES } from "./mistral/config.ts";
 import { Mistral } from "./mistral/model.ts";
 import * as mistral from "./mistral/weights.ts";
+import { readLabels, readProblem, toPublishedLabels } from "./published-labels.ts";
+
+/** The head of a decoder that sorts texts, as it is published and as it is called here. */
+const CLASSIFIER_HEAD = "score.weight";
 
 /** What loading, saving and listing need to know about a family of models. */
 export interface Family<M> {
@@ -23,18 +29,32 @@ export interface Family<M> {
   readonly publishedNames: (path: string, model: M) => readonly string[];
 }
 
+/** A family of models that predict the next token. */
+export interface CausalFamily extends Family<CausalLM> {
+  /** What the reference implementation calls one with a head that sorts texts. */
+  readonly classifierArchitecture: string;
+}
+
+/** A family of encoders. */
+export interface EncoderFamily extends Family<Encoder> {
+  /** The same encoder with the head of a task in place of those it has. What it shares with the other has the same paths. */
+  readonly withHead: (model: Encoder, head: TaskHead) => Encoder;
+}
+
 /** Families that predict the next token. */
-const CAUSAL: readonly Family<CausalLM>[] = [
+const CAUSAL: readonly CausalFamily[] = [
   {
     modelType: "gpt2",
+    classifierArchitecture: "GPT2ForSequenceClassification",
     fromPublished: (config) => new Gpt2(gpt2.fromPublishedConfig(config)),
     toPublished: (model, endOfTextId) => gpt2.toPublishedConfig((model as Gpt2).config, endOfTextId),
     pathOfPublished: gpt2.pathOfPublished,
     publishedNames: (path) => [gpt2.publishedName(path)],
   },
   ...PUBLISHED_TYPES.map(
-    (modelType): Family<CausalLM> => ({
+    (modelType): CausalFamily => ({
       modelType,
+      classifierArchitecture: mistral.CLASSIFIER_ARCHITECTURES[modelType],
       fromPublished: (config) => new Mistral(mistral.fromPublishedConfig(config)),
       toPublished: (model, endOfTextId) => mistral.toPublishedConfig((model as Mistral).config, endOfTextId),
       pathOfPublished: (name, model) => mistral.pathOfPublished(name, (model as Mistral).config),
@@ -44,9 +64,10 @@ const CAUSAL: readonly Family<CausalLM>[] = [
 ];
 
 /** Families that read whole texts. */
-const ENCODERS: readonly Family<Encoder>[] = [
+const ENCODERS: readonly EncoderFamily[] = [
   {
     modelType: "bert",
+    withHead: (model, head) => new Bert((model as Bert).config, bertHeadsFor(head)),
     fromPublished: bert.fromPublished,
     toPublished: (model) => bert.toPublished(model as Bert),
     pathOfPublished: (name, model, names) => bert.pathOfPublished(name, model as Bert, names),
@@ -55,7 +76,7 @@ const ENCODERS: readonly Family<Encoder>[] = [
 ];
 
 /** @throws {ConfigError} if there is no such family, or it is one of encoders. */
-export function familyOf(modelType: unknown, where: string): Family<CausalLM> {
+export function familyOf(modelType: unknown, where: string): CausalFamily {
   return find(CAUSAL, modelType, where, {
     others: ENCODERS,
     expected: "a model that predicts the next token",
@@ -65,13 +86,49 @@ export function familyOf(modelType: unknown, where: string): Family<CausalLM> {
 }
 
 /** @throws {ConfigError} if there is no such family, or it is one that predicts the next token. */
-export function encoderFamilyOf(modelType: unknown, where: string): Family<Encoder> {
+export function encoderFamilyOf(modelType: unknown, where: string): EncoderFamily {
   return find(ENCODERS, modelType, where, {
     others: CAUSAL,
     expected: "an encoder",
     got: "a model that predicts the next token",
     fix: "Load it with loadModel, or use generate.",
   });
+}
+
+/**
+ * The same for decoders that sort texts: what is true of their family, and the head.
+ *
+ * @throws as {@link familyOf}
+ */
+export function classifierFamilyOf(modelType: unknown, where: string): Family<DecoderClassifier> {
+  const family = familyOf(modelType, where);
+  return {
+    modelType: family.modelType,
+    fromPublished: (config, names) => {
+      const labels = readLabels(config);
+      const padId = Number.isSafeInteger(config.pad_token_id) ? (config.pad_token_id as number) : undefined;
+      const options = { labels, problem: readProblem(config, labels.length), padId };
+      return new DecoderClassifier(family.fromPublished(config, names), options);
+    },
+    toPublished: (model, endOfTextId) => ({
+      ...family.toPublished(model.body, endOfTextId),
+      architectures: [family.classifierArchitecture],
+      ...toPublishedLabels(model),
+      pad_token_id: model.padId ?? null,
+    }),
+    pathOfPublished: (name, { body }, names) =>
+      name === CLASSIFIER_HEAD ? name : family.pathOfPublished(name, body, names),
+    publishedNames: (path, { body }) =>
+      path === CLASSIFIER_HEAD ? [path] : family.publishedNames(path, body),
+  };
+}
+
+/** Whether a published configuration is of a decoder that sorts texts. */
+export function isClassifierConfig(config: Readonly<Record<string, unknown>>): boolean {
+  const [architecture] = Array.isArray(config.architectures) ? config.architectures : [];
+  return CAUSAL.some(
+    (family) => family.modelType === config.model_type && family.classifierArchitecture === architecture,
+  );
 }
 
 /** Whether models of that type are encoders. */
@@ -86,7 +143,12 @@ interface OtherKind {
   readonly fix: string;
 }
 
-function find<M>(families: readonly Family<M>[], modelType: unknown, where: string, other: OtherKind) {
+function find<F extends { readonly modelType: string }>(
+  families: readonly F[],
+  modelType: unknown,
+  where: string,
+  other: OtherKind,
+): F {
   const family = families.find((candidate) => candidate.modelType === modelType);
   if (family) return family;
   const key = `${where} model_type`;

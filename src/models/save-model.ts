@@ -6,7 +6,8 @@ import { readStored } from "../engine/stored-tensor.ts";
 import { writeModelDirectory } from "../hub/model-directory.ts";
 import type { Parameter } from "../nn/scope.ts";
 import type { CausalLM, Encoder } from "./contracts.ts";
-import { encoderFamilyOf, type Family, familyOf } from "./registry.ts";
+import type { DecoderClassifier } from "./decoder-classifier.ts";
+import { classifierFamilyOf, encoderFamilyOf, type Family, familyOf } from "./registry.ts";
 
 /** Everything that a model directory is made of. */
 export interface Saved<M> {
@@ -23,6 +24,9 @@ export type SavedModel = Saved<CausalLM>;
 
 /** What an encoder's directory is made of. */
 export type SavedEncoder = Saved<Encoder>;
+
+/** What a directory of a decoder that sorts texts is made of. */
+export type SavedClassifier = Saved<DecoderClassifier>;
 
 /**
  * Writes a Hugging Face model directory, whole or not at all, that Python `transformers` loads with the same logits.
@@ -44,6 +48,17 @@ export function saveModel(directory: string, saved: SavedModel): void {
 export function saveEncoder(directory: string, saved: SavedEncoder): void {
   const family = encoderFamilyOf(saved.model.family, directory);
   save(directory, saved, family, { config: family.toPublished(saved.model, undefined) });
+}
+
+/**
+ * Writes a Hugging Face directory of a decoder that sorts texts, whole or not at all.
+ *
+ * @throws {EnvironmentError} if the directory holds something else or the system refuses.
+ */
+export function saveClassifier(directory: string, saved: SavedClassifier): void {
+  const endOfTextId = saved.tokenizer?.endOfTextId;
+  const family = classifierFamilyOf(saved.model.family, directory);
+  save(directory, saved, family, { config: family.toPublished(saved.model, endOfTextId) });
 }
 
 interface Described {

@@ -1,6 +1,6 @@
 import { ConfigError } from "../../core/errors.ts";
 import { integer, oneOf, readFields, real } from "../../core/fields.ts";
-import type { ClassificationProblem } from "../contracts.ts";
+import type { ClassificationProblem, TaskHead } from "../contracts.ts";
 
 /** Activations between the two linear layers of a block, and in the masked-language head. */
 export const BERT_ACTIVATIONS = ["gelu", "gelu-tanh", "relu", "silu"] as const;
@@ -87,4 +87,12 @@ export function bertHeads(heads: BertHeads, where = "bert heads"): BertHeads {
   const labels = (sequenceClassifier ?? tokenClassifier)?.labels;
   if (labels?.length === 0) throw new ConfigError({ where, expected: "at least one label", got: "none" });
   return heads;
+}
+
+/** The heads that a task takes: its own, and what that stands on. */
+export function bertHeadsFor(head: TaskHead): BertHeads {
+  if (head.kind === "answers") return { questionAnswering: true };
+  const { labels } = head;
+  if (head.kind === "tokens") return { tokenClassifier: { labels } };
+  return { pooler: true, sequenceClassifier: { labels, problem: head.problem } };
 }

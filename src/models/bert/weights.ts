@@ -1,5 +1,5 @@
 import { ConfigError } from "../../core/errors.ts";
-import type { ClassificationProblem } from "../contracts.ts";
+import { readLabels, readProblem, toPublishedLabels } from "../published-labels.ts";
 import { type BertConfig, type BertHeads, bertConfig } from "./config.ts";
 import { Bert } from "./model.ts";
 
@@ -21,12 +21,6 @@ const ACTIVATION_NAMES: Readonly<Record<BertConfig["activation"], readonly strin
   "gelu-tanh": ["gelu_new", "gelu_pytorch_tanh", "gelu_fast"],
   relu: ["relu"],
   silu: ["silu", "swish"],
-};
-
-const PROBLEM_NAMES: Readonly<Record<string, ClassificationProblem>> = {
-  regression: "regression",
-  single_label_classification: "single-label",
-  multi_label_classification: "multi-label",
 };
 
 /** Switches of the reference implementation that change the arithmetic, and the one setting of each that is BERT. */
@@ -120,37 +114,10 @@ function readArchitecture(architectures: unknown): string {
   throw unfit("architectures", `one of ${Object.keys(ARCHITECTURES).join(", ")}`, name);
 }
 
-/** Labels in order of their ids. Without any, the reference implementation counts two, and numbers them. */
-function readLabels(published: Published): readonly string[] {
-  const given = published.id2label ?? undefined;
-  if (given === undefined) {
-    const count = published.num_labels ?? 2;
-    if (!Number.isSafeInteger(count) || (count as number) < 1 || (count as number) > 2 ** 20) {
-      throw unfit("num_labels", "a number of labels", count);
-    }
-    return Array.from({ length: count as number }, (_, i) => `LABEL_${i}`);
-  }
-  const labels = Object.entries(given);
-  const byId = new Map(labels.map(([id, label]) => [Number(id), label]));
-  const ordered = labels.map((_, id) => byId.get(id));
-  if (ordered.length > 0 && ordered.every((label) => typeof label === "string")) return ordered as string[];
-  throw unfit("id2label", "a label for each of 0, 1, 2 …", given);
-}
-
-/** What the file does not say is read as the reference implementation's pipeline does: one label alone is a yes or no. */
-function readProblem({ problem_type: name }: Published, numLabels: number): ClassificationProblem {
-  if (name === undefined || name === null) return numLabels === 1 ? "multi-label" : "single-label";
-  if (typeof name === "string" && Object.hasOwn(PROBLEM_NAMES, name)) return PROBLEM_NAMES[name]!;
-  throw unfit("problem_type", `one of ${Object.keys(PROBLEM_NAMES).join(", ")}`, name);
-}
-
 /** Writes a `config.json` that Python `transformers` reads. Training applies no dropout, and the file says so. */
 export function toPublished({ config, headConfig }: Bert): object {
   const { sequenceClassifier, tokenClassifier, maskedLanguage } = headConfig;
-  const labels = (sequenceClassifier ?? tokenClassifier)?.labels;
-  const problem = Object.keys(PROBLEM_NAMES).find(
-    (name) => PROBLEM_NAMES[name] === sequenceClassifier?.problem,
-  );
+  const classifier = sequenceClassifier ?? tokenClassifier;
   return {
     model_type: "bert",
     architectures: [architectureOf(headConfig)],
@@ -163,11 +130,7 @@ export function toPublished({ config, headConfig }: Bert): object {
     initializer_range: 0.02,
     position_embedding_type: "absolute",
     tie_word_embeddings: maskedLanguage !== "untied",
-    ...(problem && { problem_type: problem }),
-    ...(labels && {
-      id2label: Object.fromEntries(labels.map((label, id) => [`${id}`, label])),
-      label2id: Object.fromEntries(labels.map((label, id) => [label, id])),
-    }),
+    ...(classifier && toPublishedLabels(classifier)),
     dtype: "float32",
   };
 }

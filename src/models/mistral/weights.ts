@@ -115,6 +115,13 @@ const ARCHITECTURES: Readonly<Record<PublishedType, string>> = {
   qwen2: "Qwen2ForCausalLM",
 };
 
+/** What the reference implementation calls each type with a head that sorts texts. */
+export const CLASSIFIER_ARCHITECTURES: Readonly<Record<PublishedType, string>> = {
+  mistral: "MistralForSequenceClassification",
+  llama: "LlamaForSequenceClassification",
+  qwen2: "Qwen2ForSequenceClassification",
+};
+
 /** Fields that only one type has. */
 const OWN_FIELDS: Readonly<Record<PublishedType, (config: MistralConfig) => Published>> = {
   mistral: ({ slidingWindow }) => ({ sliding_window: slidingWindow ?? null }),
