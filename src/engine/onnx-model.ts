@@ -37,6 +37,8 @@ export class OnnxModel implements Emitter {
   readonly #quantized = new Map<string, QuantizedTensor>();
   /** Names of quantised constants → the nodes' result that is the matrix, where one was needed. */
   readonly #dequantized = new Map<string, string>();
+  /** Shapes of results that the runtime is told. */
+  readonly #told = new Map<string, TensorSpec>();
   readonly #inputs: Uint8Array[] = [];
   readonly #outputs: Uint8Array[] = [];
   /** Internal names of results → the names they leave under. */
@@ -53,11 +55,14 @@ export class OnnxModel implements Emitter {
   }
 
   node(type: string, inputs: readonly string[], options: NodeOptions = {}): readonly string[] {
-    const { numOutputs = 1, domain = "", attributes = {} } = options;
+    const { numOutputs = 1, domain = "", attributes = {}, outputSpecs = [] } = options;
     const outputs = Array.from({ length: numOutputs }, () => `_t${this.#nextName++}`);
     if (domain) this.#usesMicrosoft = true;
     const dense = inputs.map((name) => this.#denseName(name));
     this.#nodes.push({ type, inputs: dense, outputs, domain, attributes });
+    outputSpecs.forEach((spec, i) => {
+      this.#told.set(outputs[i]!, spec);
+    });
     return outputs;
   }
 
@@ -139,6 +144,9 @@ export class OnnxModel implements Emitter {
       graph.message(5, (writer) => writeHeldTensor(writer, name, tensor));
     for (const value of this.#inputs) graph.bytes(11, value);
     for (const value of this.#outputs) graph.bytes(12, value);
+    for (const [name, spec] of this.#told) {
+      if (!this.#renamed.has(name)) graph.bytes(13, valueInfo(name, spec));
+    }
     const model = new ProtobufWriter().varint(1, IR_VERSION).string(2, "plinth");
     model.bytes(7, graph.finish());
     model.message(8, (writer) => writer.string(1, "").varint(2, OPSET));

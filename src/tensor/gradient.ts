@@ -1,7 +1,17 @@
 import { ShapeError } from "../core/errors.ts";
 import { showShape } from "../core/shape.ts";
 import { reachableNodes } from "./graph.ts";
+import { Recomputation } from "./recompute.ts";
 import type { Node, Tensor } from "./tensor.ts";
+
+export interface GradientOptions {
+  /**
+   * Keeps only a few results of the way to the scalar and works the others out once more when their gradients are (Chen et al. 2016,
+   * "Training Deep Nets with Sublinear Memory Cost"): less memory for the work of another pass, and the same gradients. All sizes
+   * have to be known.
+   */
+  readonly recompute?: boolean;
+}
 
 /**
  * Gradients of a scalar by each of `wrt`, as graph extensions (reverse mode). A tensor the scalar does not depend on
@@ -13,7 +23,11 @@ import type { Node, Tensor } from "./tensor.ts";
  * const x = input("x", "float32", []);
  * const [dx] = gradients(x.mul(x), [x]); // 2x
  */
-export function gradients(of: Tensor, wrt: readonly Tensor[]): readonly Tensor[] {
+export function gradients(
+  of: Tensor,
+  wrt: readonly Tensor[],
+  { recompute = false }: GradientOptions = {},
+): readonly Tensor[] {
   if (of.shape.length > 0) {
     throw new ShapeError({
       where: "gradients",
@@ -25,11 +39,13 @@ export function gradients(of: Tensor, wrt: readonly Tensor[]): readonly Tensor[]
   const nodes = reachableNodes([of]);
   const active = nodesBetween(nodes, wrt);
   const collected = new Map<Tensor, Tensor>([[of, of.scalar(1)]]);
+  const recomputation = recompute ? new Recomputation(nodes, of, wrt) : undefined;
   for (const node of nodes.reverse()) {
     if (!active.has(node) || !node.op) continue;
     const byOutputs = node.outputs.map((output) => collected.get(output));
     if (byOutputs.every((g) => g === undefined)) continue;
-    propagate(node, byOutputs, active, collected);
+    const { inputs, outputs } = recomputation?.enter(node, collected) ?? node;
+    propagate({ ...node, inputs, outputs }, node.inputs, byOutputs, active, collected);
   }
   return wrt.map((tensor) => collected.get(tensor) ?? tensor.zero().broadcastTo(tensor.shape));
 }
@@ -44,8 +60,10 @@ function nodesBetween(nodes: readonly Node[], wrt: readonly Tensor[]): Set<Node>
   return active;
 }
 
+/** @param targets the node's inputs as the graph has them, which is where their gradients are collected */
 function propagate(
   node: Node,
+  targets: readonly Tensor[],
   byOutputs: readonly (Tensor | undefined)[],
   active: ReadonlySet<Node>,
   collected: Map<Tensor, Tensor>,
@@ -59,7 +77,7 @@ function propagate(
     });
   }
   const byInputs = op.gradient({ inputs, outputs, gradients: byOutputs, attributes });
-  inputs.forEach((tensor, i) => {
+  targets.forEach((tensor, i) => {
     const g = byInputs[i];
     if (g === undefined || !active.has(tensor.node)) return;
     const before = collected.get(tensor);

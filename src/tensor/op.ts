@@ -90,6 +90,8 @@ export interface NodeOptions {
   readonly attributes?: Readonly<Record<string, AttributeValue>>;
   readonly numOutputs?: number;
   readonly domain?: "" | "com.microsoft";
+  /** Said where the target cannot work out the shapes of the outputs by itself. */
+  readonly outputSpecs?: readonly TensorSpec[];
 }
 
 /** One test case of an operator. Inputs are drawn at random to fit. */

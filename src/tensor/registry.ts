@@ -1,5 +1,6 @@
 import type { Op } from "./op.ts";
 import * as activation from "./ops/activation.ts";
+import * as after from "./ops/after.ts";
 import * as attention from "./ops/attention.ts";
 import * as cachedAttention from "./ops/cached-attention.ts";
 import * as compare from "./ops/compare.ts";
@@ -20,6 +21,7 @@ import * as topK from "./ops/top-k.ts";
 
 const MODULES: readonly object[] = [
   activation,
+  after,
   attention,
   compare,
   convolution,

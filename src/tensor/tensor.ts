@@ -3,6 +3,7 @@ import { ShapeError } from "../core/errors.ts";
 import { type Dim, normalizeAxis, type Shape, sameShape, showShape } from "../core/shape.ts";
 import type { Op, TensorSpec } from "./op.ts";
 import * as activation from "./ops/activation.ts";
+import { after } from "./ops/after.ts";
 import { type AttentionAttributes, attention } from "./ops/attention.ts";
 import { type CachedAttentionAttributes, cachedAttention } from "./ops/cached-attention.ts";
 import * as compare from "./ops/compare.ts";
@@ -298,6 +299,11 @@ export class Tensor {
     return sizes.length === 1 && sizes[0] === this.shape[normal]
       ? [this]
       : apply(layout.split, [this], { axis: normal, sizes });
+  }
+
+  /** The same, but not computed before those others, which are floats. */
+  after(others: readonly Tensor[]): Tensor {
+    return others.length === 0 ? this : apply(after, [this, ...others], {})[0]!;
   }
 
   // Indexing.
