@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { ConfigError } from "../core/errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { CPU, PLAIN } from "./dialect.ts";
+import { CPU, CPU_TRAINING, PLAIN } from "./dialect.ts";
 import { lower } from "./lower.ts";
 import { OrtLibrary, type Pointer } from "./ort-library.ts";
 import { Program, type ProgramOptions } from "./program.ts";
@@ -51,7 +51,8 @@ export class Engine {
 
   /** Makes a runnable program of everything the outputs depend on. */
   compile(name: string, outputs: Readonly<Record<string, Tensor>>, options: ProgramOptions = {}): Program {
-    return new Program(this, name, lower(name, outputs, CPU, options.constants), options);
+    const dialect = options.training ? CPU_TRAINING : CPU;
+    return new Program(this, name, lower(name, outputs, dialect, options.constants), options);
   }
 }
 

@@ -27,6 +27,12 @@ const DTYPE_OF_ONNX = new Map(
 export interface ProgramOptions {
   /** Inputs whose values never change: built into the program, so that the runtime may lay them out as it likes best. */
   readonly constants?: Weights;
+  /**
+   * For gradients, where memory counts more than the time of a single row: constants are used where they lie and never packed a second
+   * time, quantised ones are dequantised for each use in float32, and the runtime keeps no plan of a run's memory, which it would
+   * allocate beside what the first run has taken.
+   */
+  readonly training?: boolean;
   /** Writes a profile of the runtime's operators, at a path with this prefix, when the program is disposed. */
   readonly profilePrefix?: string;
   /** Runs on one thread of its own, for programs that run side by side rather than share the pool. */
@@ -35,7 +41,7 @@ export interface ProgramOptions {
   readonly session?: Readonly<Record<string, string>>;
 }
 
-/** Most bytes that a result known ahead of time may take where constants are dequantised: not a matrix of them. */
+/** Most bytes that a result known ahead of time may take where constants are dequantised or only lent: not a matrix of them. */
 const MAX_FOLDED_BYTES = 65_536;
 
 type Feeds = Readonly<Record<string, HostTensor>>;
@@ -73,7 +79,8 @@ export class Program {
     else this.#library.call("disablePerSessionThreads", sessionOptions);
     this.#library.call("setGraphOptimizationLevel", sessionOptions, OPTIMIZE_ALL);
     if (options.profilePrefix) this.#library.call("enableProfiling", sessionOptions, options.profilePrefix);
-    for (const [key, value] of Object.entries({ ...sessionEntries(graph), ...options.session })) {
+    if (options.training) this.#library.call("disableMemPattern", sessionOptions);
+    for (const [key, value] of Object.entries({ ...sessionEntries(graph, options), ...options.session })) {
       this.#library.call("addSessionConfigEntry", sessionOptions, key, value);
     }
     this.#constants = this.#giveConstants(sessionOptions, graph);
@@ -292,10 +299,15 @@ export class Program {
 const SLOW_FUSIONS = "SkipLayerNormFusion";
 
 /** Session configuration that the graph needs. */
-function sessionEntries({ folder, dequantizes }: LoweredGraph): Readonly<Record<string, string>> {
+function sessionEntries(
+  { folder, dequantizes }: LoweredGraph,
+  { training = false }: ProgramOptions,
+): Readonly<Record<string, string>> {
+  const foldsLittle = dequantizes || training;
   return {
     "optimization.disable_specified_optimizers": SLOW_FUSIONS,
     ...(folder && { "session.model_external_initializers_file_folder_path": folder }),
-    ...(dequantizes && { "optimization.constant_folding_max_output_size_in_bytes": `${MAX_FOLDED_BYTES}` }),
+    ...(foldsLittle && { "optimization.constant_folding_max_output_size_in_bytes": `${MAX_FOLDED_BYTES}` }),
+    ...(training && { "session.disable_prepacking": "1" }),
   };
 }

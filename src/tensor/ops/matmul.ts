@@ -2,11 +2,11 @@ import { ShapeError } from "../../core/errors.ts";
 import { numElements } from "../../core/dtype.ts";
 import { broadcastShapes, type Shape, showShape, staticShape } from "../../core/shape.ts";
 import { broadcastIndex, ndArray, unravel } from "../nd-array.ts";
-import type { Op, TensorSpec } from "../op.ts";
+import type { Emitter, Op, TensorSpec } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { expectSameDType } from "./checks.ts";
 import { float32 } from "./constants.ts";
-import { emitQuantizedProduct } from "./quantized.ts";
+import { emitOperands, emitQuantizedProduct } from "./quantized.ts";
 
 export interface MatmulAttributes {
   readonly transposeA: boolean;
@@ -60,26 +60,14 @@ export const matmul: Op<MatmulAttributes> = {
     });
     return [result];
   },
-  emit: ({ emitter, inputs, inputSpecs, attributes: { transposeA, transposeB, scale } }) => {
+  emit: ({ emitter, inputs, inputSpecs, attributes }) => {
+    const { transposeA, transposeB, scale } = attributes;
     const quantized =
       !transposeA && scale === 1 ? emitQuantizedProduct(emitter, inputs, transposeB) : undefined;
     if (quantized) return quantized;
-    if (!transposeA && !transposeB && scale === 1) return emitter.node("MatMul", inputs);
-    if (emitter.supports("FusedMatMul")) {
-      return emitter.node("FusedMatMul", inputs, {
-        domain: "com.microsoft",
-        attributes: { transA: BigInt(transposeA), transB: BigInt(transposeB), alpha: scale },
-      });
-    }
-    const flip = (name: string, rank: number) => {
-      const axes = Array.from({ length: rank }, (_, axis) => BigInt(axis));
-      const perm = [...axes.slice(0, -2), axes[rank - 1]!, axes[rank - 2]!];
-      return emitter.node("Transpose", [name], { attributes: { perm } })[0]!;
-    };
-    const a = transposeA ? flip(inputs[0]!, inputSpecs[0]!.shape.length) : inputs[0]!;
-    const b = transposeB ? flip(inputs[1]!, inputSpecs[1]!.shape.length) : inputs[1]!;
-    const product = emitter.node("MatMul", [a, b]);
-    return scale === 1 ? product : emitter.node("Mul", [product[0]!, float32(emitter, scale)]);
+    const [a, b] = emitOperands(emitter, inputs, inputSpecs);
+    const flips = { transposeA: transposeA !== a.isFlipped, transposeB: transposeB !== b.isFlipped, scale };
+    return emitProduct(emitter, [a.name, b.name], inputSpecs, flips);
   },
   gradient: ({ inputs, gradients: [g], attributes: { transposeA, transposeB, scale } }) => {
     const [a, b] = inputs as [Tensor, Tensor];
@@ -129,6 +117,30 @@ export const matmul: Op<MatmulAttributes> = {
   ],
 };
 
+function emitProduct(
+  emitter: Emitter,
+  [a, b]: readonly [string, string],
+  specs: readonly TensorSpec[],
+  { transposeA, transposeB, scale }: MatmulAttributes,
+): readonly string[] {
+  if (!transposeA && !transposeB && scale === 1) return emitter.node("MatMul", [a, b]);
+  if (emitter.supports("FusedMatMul")) {
+    return emitter.node("FusedMatMul", [a, b], {
+      domain: "com.microsoft",
+      attributes: { transA: BigInt(transposeA), transB: BigInt(transposeB), alpha: scale },
+    });
+  }
+  const flip = (name: string, rank: number) => {
+    const axes = Array.from({ length: rank }, (_, axis) => BigInt(axis));
+    const perm = [...axes.slice(0, -2), axes[rank - 1]!, axes[rank - 2]!];
+    return emitter.node("Transpose", [name], { attributes: { perm } })[0]!;
+  };
+  const left = transposeA ? flip(a, specs[0]!.shape.length) : a;
+  const right = transposeB ? flip(b, specs[1]!.shape.length) : b;
+  const product = emitter.node("MatMul", [left, right]);
+  return scale === 1 ? product : emitter.node("Mul", [product[0]!, float32(emitter, scale)]);
+}
+
 export interface LinearAttributes {
   /** The weight is stored `(out, in)` rather than `(in, out)`. */
   readonly transposeWeight: boolean;
@@ -156,9 +168,15 @@ export const linear: Op<LinearAttributes> = {
     const outSize = bias!.shape[0]!;
     return [ndArray(product!.shape, (flat) => product!.data[flat]! + bias!.data[flat % outSize]!)];
   },
-  emit: ({ emitter, inputs, attributes: { transposeWeight } }) =>
-    emitQuantizedProduct(emitter, inputs, transposeWeight) ??
-    emitter.node("Gemm", inputs, { attributes: { transB: BigInt(transposeWeight) } }),
+  emit: ({ emitter, inputs, inputSpecs, attributes: { transposeWeight } }) => {
+    const quantized = emitQuantizedProduct(emitter, inputs, transposeWeight);
+    if (quantized) return quantized;
+    const [x, weight] = emitOperands(emitter, inputs, inputSpecs);
+    const transB = BigInt(transposeWeight !== weight.isFlipped);
+    return emitter.node("Gemm", [x.name, weight.name, inputs[2]!], {
+      attributes: { transA: BigInt(x.isFlipped), transB },
+    });
+  },
   gradient: ({ inputs, gradients: [g], attributes: { transposeWeight } }) => {
     const [x, weight] = inputs as [Tensor, Tensor];
     const byWeight = transposeWeight

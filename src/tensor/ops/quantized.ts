@@ -1,6 +1,7 @@
 import { NF4_LEVELS } from "../../core/dequantize.ts";
 import { allocate } from "../../core/dtype.ts";
-import type { Emitter, QuantizedConstant } from "../op.ts";
+import type { Emitter, QuantizedConstant, TensorSpec } from "../op.ts";
+import { type EmittedValue, emitAfter } from "./after.ts";
 
 // How operators use a matrix that lies in blocks of few bits (core/weights.ts), beyond having it dequantised.
 
@@ -57,19 +58,45 @@ export function emitQuantizedRows(
   return emitter.supports("GatherBlockQuantized") ? gatherRows(emitter, constant, indices) : undefined;
 }
 
+/** An operand of a product; `isFlipped` if its last two axes are swapped. */
+export interface Operand {
+  readonly name: string;
+  readonly isFlipped: boolean;
+}
+
+/**
+ * The operands of a product, a quantised constant as a matrix that is this product's own and not made before the other operand is there. So
+ * it exists while it is multiplied with, and not from its first use to its last.
+ */
+export function emitOperands(
+  emitter: Emitter,
+  names: readonly string[],
+  specs: readonly TensorSpec[],
+): readonly [Operand, Operand] {
+  const operand = (i: 0 | 1): Operand => {
+    const [name, other] = [names[i]!, { name: names[1 - i]!, spec: specs[1 - i]! }];
+    const constant = emitter.quantized(name);
+    const isTimely = other.spec.shape.every((dim) => typeof dim === "number");
+    if (!constant || !isTimely || emitter.quantized(other.name)) return { name, isFlipped: false };
+    return { name: emitRows(emitter, constant, [other]), isFlipped: constant.axis === 0 };
+  };
+  return [operand(0), operand(1)];
+}
+
 /** The whole matrix in float32, for uses of a quantised constant that have no call of their own. */
 export function emitDequantized(emitter: Emitter, constant: QuantizedConstant): string {
-  const { rows, axis, scheme } = constant;
-  const every = {
-    dtype: "int32",
-    shape: [rows],
-    data: Int32Array.from({ length: rows }, (_, row) => row),
-  } as const;
-  const matrix =
-    scheme === "nf4"
-      ? expandNf4(emitter, constant)
-      : gatherRows(emitter, constant, emitter.constant(every))[0]!;
-  return axis === 1 ? matrix : emitter.node("Transpose", [matrix], { attributes: { perm: [1n, 0n] } })[0]!;
+  const matrix = emitRows(emitter, constant, []);
+  if (constant.axis === 1) return matrix;
+  return emitter.node("Transpose", [matrix], { attributes: { perm: [1n, 0n] } })[0]!;
+}
+
+/** The matrix with blocks along its rows, not made before other values are there. */
+function emitRows(emitter: Emitter, constant: QuantizedConstant, before: readonly EmittedValue[]): string {
+  if (constant.scheme === "nf4") return expandNf4(emitter, constant, before);
+  const data = Int32Array.from({ length: constant.rows }, (_, row) => row);
+  const every = { dtype: "int32", shape: [constant.rows], data } as const;
+  const indices = emitAfter(emitter, { name: emitter.constant(every), spec: every }, before);
+  return gatherRows(emitter, constant, indices)[0]!;
 }
 
 function gatherRows(emitter: Emitter, constant: QuantizedConstant, indices: string): readonly string[] {
@@ -84,7 +111,11 @@ function gatherRows(emitter: Emitter, constant: QuantizedConstant, indices: stri
 }
 
 /** Looks bytes up in a table of the pairs of levels they stand for, and scales block by block. */
-function expandNf4(emitter: Emitter, constant: QuantizedConstant): string {
+function expandNf4(
+  emitter: Emitter,
+  constant: QuantizedConstant,
+  before: readonly EmittedValue[],
+): string {
   const { rows, rowSize, blockSize } = constant;
   const data = allocate("float32", 512) as Float32Array;
   for (let byte = 0; byte < 256; byte++) {
@@ -94,7 +125,8 @@ function expandNf4(emitter: Emitter, constant: QuantizedConstant): string {
   const pairs = emitter.constant({ dtype: "float32", shape: [256, 2], data });
   const shapeOf = (shape: readonly number[]) =>
     emitter.constant({ dtype: "int64", shape: [shape.length], data: BigInt64Array.from(shape, BigInt) });
-  const bytes = constant.part("values", [(rows * rowSize) / 2]);
+  const spec = { dtype: "uint8", shape: [(rows * rowSize) / 2] } as const;
+  const bytes = emitAfter(emitter, { name: constant.part("values", spec.shape), spec }, before);
   const indices = emitter.node("Cast", [bytes], { attributes: { to: 6n } })[0]!; // INT32
   const levels = emitter.node("Gather", [pairs, indices], { attributes: { axis: 0n } })[0]!;
   const blocks = emitter.node("Reshape", [levels, shapeOf([rows * numBlocks(constant), blockSize])])[0]!;
