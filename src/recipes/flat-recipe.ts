@@ -20,7 +20,12 @@ function toScalar(value: unknown): string | number | boolean {
 }
 
 /** Settings that runs of earlier versions do not have, and what they did. */
-export const IMPLIED: FlatRecipe = { "model.family": "gpt2", "train.patience": 0, "train.best": "loss" };
+export const IMPLIED: FlatRecipe = {
+  "model.family": "gpt2",
+  "train.patience": 0,
+  "train.best": "loss",
+  "train.recompute": false,
+};
 
 /** Identifies the configuration of a run, whatever the order of its keys. */
 export function hashRecipe(recipe: Recipe): string {

@@ -12,6 +12,8 @@ import { bindWeights, compileOver } from "./weighted-program.ts";
 
 export interface GradientOptions {
   readonly labelSmoothing: number;
+  /** See `TrainOptions`; default: no. */
+  readonly recompute?: boolean;
   /** Values of what the losses need beside the trained parameters. */
   readonly frozen?: Weights;
 }
@@ -39,6 +41,7 @@ export class GradientProgram {
   readonly #arena: ParameterArena;
   readonly #weights: Weights;
   readonly #labelSmoothing: number;
+  readonly #recompute: boolean;
   readonly #steps = new Map<string, Step>();
   #adder: { readonly program: Program; readonly bindings: readonly Binding[] } | undefined;
 
@@ -48,6 +51,7 @@ export class GradientProgram {
     this.#arena = arena;
     this.#weights = new Map([...(options.frozen ?? []), ...arena.weights()]);
     this.#labelSmoothing = options.labelSmoothing;
+    this.#recompute = options.recompute ?? false;
   }
 
   /**
@@ -111,7 +115,7 @@ export class GradientProgram {
       .reduce((sum, part) => sum.add(part));
     const outputs: Record<string, Tensor> = { loss };
     const wrt = parameters.map(({ tensor }) => tensor);
-    gradients(loss, wrt).forEach((gradient, i) => {
+    gradients(loss, wrt, { recompute: this.#recompute }).forEach((gradient, i) => {
       outputs[gradientName(parameters[i]!.path)] = gradient;
     });
     return compileOver(this.#engine, "training step", outputs, this.#weights);

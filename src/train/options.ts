@@ -1,5 +1,5 @@
 import { ConfigError } from "../core/errors.ts";
-import { integer, oneOf, readFields, real } from "../core/fields.ts";
+import { boolean, integer, oneOf, readFields, real } from "../core/fields.ts";
 
 /** How a model is trained. Rates are per optimizer step, losses in nats. */
 export interface TrainOptions {
@@ -21,6 +21,8 @@ export interface TrainOptions {
   /** Largest global gradient norm; longer gradients are shortened to it. */
   readonly clipNorm: number;
   readonly labelSmoothing: number;
+  /** Keeps few results of a forward pass and works the others out once more: a fraction of the memory for about a third more time. */
+  readonly recompute: boolean;
   readonly validateEvery: number;
   /** Validations in a row without a better one after which the run ends early; 0: it never does. */
   readonly patience: number;
@@ -58,6 +60,7 @@ export function trainOptions(given: Partial<TrainOptions>): TrainOptions {
       weightDecay: real(0, 10, 0.1),
       clipNorm: real(1e-6, Number.POSITIVE_INFINITY, 1),
       labelSmoothing: real(0, 0.999, 0),
+      recompute: boolean(false),
       validateEvery: integer(1, 2 ** 31, Math.max(1, Math.floor(steps / 10))),
       patience: integer(0, 2 ** 31, 0),
       best: oneOf(["loss", "quality"], "loss"),

@@ -66,6 +66,7 @@ class Trainer {
     if (run.resume) this.#savedStep = this.#progress.step;
     this.#gradients = new GradientProgram(engine, objective, this.#arena, {
       labelSmoothing,
+      recompute: options.recompute,
       ...(frozen && { frozen }),
     });
     this.#optimizer = new AdamW(engine, this.#arena, options);

@@ -30,7 +30,7 @@ export function compileOver(
     });
   }
   const constants = new Map([...weights].filter(([, weight]) => !isInMemory(weight)));
-  return engine.compile(name, outputs, constants.size > 0 ? { constants } : {});
+  return engine.compile(name, outputs, { training: true, ...(constants.size > 0 && { constants }) });
 }
 
 /** Binds the weights in memory that a program reads. */
