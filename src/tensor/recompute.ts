@@ -44,8 +44,7 @@ export class Recomputation {
 
   #copy(segment: readonly Node[], collected: ReadonlyMap<Tensor, Tensor>): void {
     const arrived = [...collected].filter(
-      ([of, gradient]) =>
-        this.#known.get(of) !== gradient && this.#segmentOf.get(of.node) !== this.#current,
+      ([of, gradient]) => this.#known.get(of) !== gradient && this.#segmentOf.get(of.node) !== this.#current,
     );
     const gradients = arrived.map(([, gradient]) => gradient);
     this.#current = segment;

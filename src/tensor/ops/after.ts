@@ -13,7 +13,11 @@ export const after: Op<Readonly<Record<string, never>>> = {
   infer: ([x]) => [{ dtype: x!.dtype, shape: staticShape(x!.shape, "after") }],
   reference: ([x]) => [x!],
   emit: ({ emitter, inputs: [x, ...others], inputSpecs: [spec, ...otherSpecs] }: EmitCall) => [
-    emitAfter(emitter, { name: x!, spec: spec! }, others.map((name, i) => ({ name, spec: otherSpecs[i]! }))),
+    emitAfter(
+      emitter,
+      { name: x!, spec: spec! },
+      others.map((name, i) => ({ name, spec: otherSpecs[i]! })),
+    ),
   ],
   gradient: ({ gradients: [g] }) => [g],
   samples: [
@@ -40,7 +44,11 @@ export function emitAfter(emitter: Emitter, x: EmittedValue, others: readonly Em
   const elements = others
     .filter(({ spec }) => numElements(staticShape(spec.shape, "after")) > 0)
     .map(({ name, spec: { shape } }) => {
-      const all = (value: number) => int64s(emitter, shape.map(() => value));
+      const all = (value: number) =>
+        int64s(
+          emitter,
+          shape.map(() => value),
+        );
       const first = shape.length === 0 ? name : one("Slice", [name, all(0), all(1)]);
       return one("Reshape", [first, int64s(emitter, [1])]);
     });

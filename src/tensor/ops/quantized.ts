@@ -111,11 +111,7 @@ function gatherRows(emitter: Emitter, constant: QuantizedConstant, indices: stri
 }
 
 /** Looks bytes up in a table of the pairs of levels they stand for, and scales block by block. */
-function expandNf4(
-  emitter: Emitter,
-  constant: QuantizedConstant,
-  before: readonly EmittedValue[],
-): string {
+function expandNf4(emitter: Emitter, constant: QuantizedConstant, before: readonly EmittedValue[]): string {
   const { rows, rowSize, blockSize } = constant;
   const data = allocate("float32", 512) as Float32Array;
   for (let byte = 0; byte < 256; byte++) {
