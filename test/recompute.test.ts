@@ -1,7 +1,7 @@
 // Gradients of whole models with recomputation and over quantised weights, through the runtime.
 
 import { describe, expect, test } from "vitest";
-import { AdaptedDecoder, AdaptedEncoder } from "../src/adapt/adapter.ts";
+import { AdaptedDecoder, AdaptedEncoder, type Adapter } from "../src/adapt/adapter.ts";
 import { Dropout } from "../src/adapt/dropout.ts";
 import { Lora } from "../src/adapt/lora.ts";
 import { dequantize } from "../src/core/dequantize.ts";
@@ -67,9 +67,9 @@ const CASES: Readonly<Record<string, () => Case>> = {
     loraCase(new Lora(mistral(), { ...everywhere, targets: ["v_proj"] }), mistral()),
   "DoRA with dropout on Mistral": () => {
     const base = mistral();
-    const options = { ...everywhere, decomposed: true };
-    const dropout = new Dropout(0.2, new Lora(base, options).modules, 1);
-    return loraCase(new Lora(base, options, dropout.inGraph({ batchSize: B, contextLength: T })), base);
+    const lora = new Lora(base, { ...everywhere, decomposed: true });
+    const drop = new Dropout(0.2, lora, 1).inGraph({ batchSize: B, contextLength: T });
+    return loraCase(lora.dropping(drop), base);
   },
   "LoRA on BERT": () => {
     const base = bert();
@@ -82,7 +82,7 @@ const CASES: Readonly<Record<string, () => Case>> = {
   },
 };
 
-function loraCase(lora: Lora, base: Gpt2 | Mistral): Case {
+function loraCase(lora: Adapter, base: Gpt2 | Mistral): Case {
   const adapted = new AdaptedDecoder(base, lora);
   return { parameters: adapted.parameters, trained: lora.parameters, loss: lossOf(adapted) };
 }
