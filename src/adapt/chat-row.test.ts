@@ -5,8 +5,9 @@ import { ChatTemplate } from "../codecs/chat-template.ts";
 import { parseTokenizer, type Tokenizer } from "../codecs/tokenizer.ts";
 import type { TokenizerJson } from "../codecs/tokenizer-json.ts";
 import { DataError } from "../core/errors.ts";
-import { type Conversation, chatRow } from "./chat-row.ts";
-import { type Instruction, instructionRow } from "./instruction-row.ts";
+import type { Chat, Instruction } from "../data/rows/examples.ts";
+import { chatRow } from "./chat-row.ts";
+import { instructionRow } from "./instruction-row.ts";
 import { numLearnt, rowTargets, type TrainingRow } from "./training-row.ts";
 
 interface Batch {
@@ -18,7 +19,7 @@ interface Batch {
 interface Golden {
   readonly special: readonly string[];
   readonly templates: Readonly<Record<string, string>>;
-  readonly chats: Readonly<Record<string, Conversation>>;
+  readonly chats: Readonly<Record<string, Chat>>;
   readonly instructions: Batch & { readonly examples: readonly Instruction[] };
   readonly masks: Readonly<Record<string, Readonly<Record<string, Batch>>>>;
 }

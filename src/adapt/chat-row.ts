@@ -1,14 +1,8 @@
 import { type AssistantSpanOptions, assistantSpans } from "../codecs/assistant-spans.ts";
-import type { ChatMessage } from "../codecs/chat-messages.ts";
 import type { ChatTemplate } from "../codecs/chat-template.ts";
 import type { Tokenizer } from "../codecs/tokenizer.ts";
+import type { Chat } from "../data/rows/examples.ts";
 import type { TrainingRow } from "./training-row.ts";
-
-/** A conversation to learn from, and the tools that it could use. */
-export interface Conversation {
-  readonly messages: readonly ChatMessage[];
-  readonly tools?: readonly object[] | undefined;
-}
 
 /**
  * A conversation as its template writes it, of which the assistant's turns are learnt: what it says, the tools it calls and the end of
@@ -19,10 +13,10 @@ export interface Conversation {
 export function chatRow(
   tokenizer: Tokenizer,
   template: ChatTemplate,
-  { messages, tools }: Conversation,
+  { messages, tools }: Chat,
   options: Omit<AssistantSpanOptions, "tools"> = {},
 ): TrainingRow {
-  const spanOptions = tools ? { ...options, tools } : options;
+  const spanOptions = tools ? { ...options, tools: tools as readonly object[] } : options;
   const { text, generated } = assistantSpans(template, messages, spanOptions);
   const { ids, offsets } = tokenizer.encodeInput(text, undefined, { marked: true, addSpecial: false });
   const isLearnt = (i: number) => {

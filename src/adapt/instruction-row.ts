@@ -1,12 +1,7 @@
 import type { Tokenizer } from "../codecs/tokenizer.ts";
 import { DataError } from "../core/errors.ts";
+import type { Instruction } from "../data/rows/examples.ts";
 import type { TrainingRow } from "./training-row.ts";
-
-/** What is asked, and what is to be answered: both as they stand, nothing is put between them. */
-export interface Instruction {
-  readonly prompt: string;
-  readonly completion: string;
-}
 
 /**
  * An instruction as one text and the end of text, of which the completion and the end are learnt.

@@ -1,12 +1,10 @@
-// B rows · T tokens · V vocabulary
-
 import { IGNORED_TARGET } from "../data/validation-windows.ts";
 import type { CausalLM } from "../models/contracts.ts";
 import type { Parameter } from "../nn/scope.ts";
-import { input, type Tensor } from "../tensor/tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { trainingFlops } from "../train/flops.ts";
 import type { BatchShape, Objective } from "../train/objective.ts";
-import { packedHidden } from "./packed-decoder.ts";
+import { rowScores } from "./row-scores.ts";
 
 /**
  * A decoder is trained to predict each token from those before it in the same example, where several examples share a row. For rows
@@ -27,17 +25,9 @@ export class PackedNextToken implements Objective {
     return this.model.shape;
   }
 
-  losses(
-    { batchSize: B, contextLength: T }: BatchShape,
-    labelSmoothing: number,
-  ): Record<"nextToken", Tensor> {
-    const [tokens, targets, documents, positions] = ["tokens", "targets", "documents", "positions"].map(
-      (name) => input(name, "int32", [B, T]),
-    ) as [Tensor, Tensor, Tensor, Tensor];
-    const hidden = packedHidden(this.model, tokens, { documents, positions });
-    const logits = this.model.logits(hidden).reshape([B * T, this.model.shape.vocabularySize]);
-    const options = { ignoredLabel: IGNORED_TARGET, labelSmoothing };
-    return { nextToken: logits.crossEntropy(targets.reshape([B * T]), options) };
+  losses(shape: BatchShape, labelSmoothing: number): Record<"nextToken", Tensor> {
+    const { logits, targets } = rowScores(this.model, shape, true);
+    return { nextToken: logits.crossEntropy(targets, { ignoredLabel: IGNORED_TARGET, labelSmoothing }) };
   }
 
   trainingFlops({ batchSize, contextLength }: BatchShape): number {
