@@ -147,11 +147,12 @@ describe("a decoder", () => {
         measure: (arena) =>
           new RowMeasure(engine, model, arena.weights(), heldOut, { ...batching, metric: "exact match" }),
         options: {
-          steps: 260,
-          validateEvery: 260,
+          steps: 300,
+          validateEvery: 300,
           saveEvery: 1000,
           contextLength: 32,
           learningRate: 3e-3,
+          schedule: "constant",
           best: "quality",
         },
       }),
