@@ -8,6 +8,14 @@ export {
   type Reading,
 } from "./adapter.ts";
 export { chatRow } from "./chat-row.ts";
+export {
+  checkSameVocabulary,
+  Distillation,
+  type DistillationOptions,
+  TEACHER_IDS,
+  TEACHER_LOGITS,
+} from "./distillation.ts";
+export { distillationLoss, type TeacherScores } from "./distillation-loss.ts";
 export { addMasks, DROPOUT_INPUT, Dropout, type DropoutCursor, dropInTraining } from "./dropout.ts";
 export { type EncodedRows, type EncodeRowsOptions, encodeRows } from "./encode-rows.ts";
 export { Ia3, type Ia3Options } from "./ia3.ts";
@@ -30,4 +38,5 @@ export { PrefixTuning, type PrefixTuningOptions } from "./prefix-tuning.ts";
 export { PromptTuning, type PromptTuningOptions } from "./prompt-tuning.ts";
 export { RowMeasure, type RowMeasureOptions, type RowMetric } from "./row-measure.ts";
 export { eachRow, type RowBatching, rowStream } from "./row-stream.ts";
+export { Teacher, teachingStream } from "./teacher.ts";
 export { numLearnt, rowTargets, type TrainingRow } from "./training-row.ts";
