@@ -14,9 +14,13 @@ export function chatRow(
   tokenizer: Tokenizer,
   template: ChatTemplate,
   { messages, tools }: Chat,
-  options: Omit<AssistantSpanOptions, "tools"> = {},
+  options: Omit<AssistantSpanOptions, "tools" | "endOfTurn"> = {},
 ): TrainingRow {
-  const spanOptions = tools ? { ...options, tools: tools as readonly object[] } : options;
+  const { eos } = tokenizer.specials;
+  const endOfTurn = eos === undefined ? undefined : tokenizer.tokenText(eos);
+  const spanOptions = tools
+    ? { ...options, endOfTurn, tools: tools as readonly object[] }
+    : { ...options, endOfTurn };
   const { text, generated } = assistantSpans(template, messages, spanOptions);
   const { ids, offsets } = tokenizer.encodeInput(text, undefined, { marked: true, addSpecial: false });
   const isLearnt = (i: number) => {

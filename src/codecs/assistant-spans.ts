@@ -10,6 +10,8 @@ export type AssistantTurns = "all" | "last";
 export interface AssistantSpanOptions extends Pick<ChatRenderOptions, "tools" | "template" | "variables"> {
   /** Default "all". */
   readonly turns?: AssistantTurns | undefined;
+  /** How a turn ends, such as `<|im_end|>`: it is the assistant's, too, where a template only writes it once others follow. */
+  readonly endOfTurn?: string | undefined;
 }
 
 /**
@@ -24,11 +26,11 @@ export interface AssistantSpanOptions extends Pick<ChatRenderOptions, "tools" | 
 export function assistantSpans(
   template: ChatTemplate,
   messages: readonly ChatMessage[],
-  { turns = "all", ...options }: AssistantSpanOptions = {},
+  { turns = "all", endOfTurn = "", ...options }: AssistantSpanOptions = {},
 ): MarkedText {
   const marked = template.marksGenerated(options)
     ? template.renderMarked(messages, options)
-    : comparePrefixes(template, messages, turns, options);
+    : withEnds(comparePrefixes(template, messages, turns, options), endOfTurn);
   const generated = marked.generated.filter(([start, end]) => end > start);
   if (generated.length === 0) {
     throw new DataError({
@@ -61,10 +63,36 @@ function comparePrefixes(
         "another text when it is the last",
       );
     }
+    if (isLast && goesOn(template, messages, text, options)) {
+      throw unplaced(i, "at the end", "a template that begins another turn behind it");
+    }
     // What templates write between turns, a line break as a rule, is none of the assistant's.
     return [before.length, Math.max(before.length, after.trimEnd().length)];
   });
   return { text, generated };
+}
+
+/** Whether the template begins the assistant's next turn at the end of any conversation. */
+function goesOn(
+  template: ChatTemplate,
+  messages: readonly ChatMessage[],
+  text: string,
+  options: ChatRenderOptions,
+): boolean {
+  if (template.render(messages, { ...options, addGenerationPrompt: true }) !== text) return false;
+  try {
+    return !template.render([...messages, { role: "user", content: "." }], options).startsWith(text);
+  } catch (error) {
+    if (error instanceof DataError) return false; // such as a call of a tool, which the user does not answer
+    throw error;
+  }
+}
+
+function withEnds({ text, generated }: MarkedText, endOfTurn: string): MarkedText {
+  const extended = generated.map(
+    ([start, end]) => [start, text.startsWith(endOfTurn, end) ? end + endOfTurn.length : end] as const,
+  );
+  return { text, generated: extended };
 }
 
 function unplaced(i: number, expected: string, got: string): DataError {
