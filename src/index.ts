@@ -1,6 +1,7 @@
 // The package `plinth`: what using and training models takes. Parts to build with have doors of their own: `plinth/nn`,
 // `plinth/data`, `plinth/eval`, `plinth/train`, `plinth/adapt`, `plinth/hub`. Nothing inside `src` imports from here.
 
+export { type AssistantSpanOptions, type AssistantTurns, assistantSpans } from "./codecs/assistant-spans.ts";
 export { type CharTokenizerOptions, trainCharTokenizer } from "./codecs/char-tokenizer.ts";
 export type { ChatContent, ChatMessage, ToolCall } from "./codecs/chat-messages.ts";
 export {
@@ -12,6 +13,7 @@ export {
 export type { EncodedInput, InputOptions, Truncation, WindowOptions } from "./codecs/encoded-input.ts";
 export { parseSentencePiece, type Surround } from "./codecs/sentencepiece.ts";
 export type { SpecialIds, SpecialRole } from "./codecs/special-ids.ts";
+export type { MarkedText } from "./codecs/template/template.ts";
 export { parseTiktoken, TIKTOKEN_ENCODINGS, type TiktokenEncoding } from "./codecs/tiktoken.ts";
 export {
   type DecodeOptions,
