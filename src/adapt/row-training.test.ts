@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { engine, tinyRun } from "../../test/tiny-run.ts";
 import { DataError } from "../core/errors.ts";
 import { Random } from "../core/random.ts";
+import { Decoder } from "../generate/decoder.ts";
 import { gpt2Config } from "../models/gpt2/config.ts";
 import { Gpt2 } from "../models/gpt2/model.ts";
 import { initializeParameters } from "../nn/scope.ts";
@@ -159,8 +160,39 @@ describe("a decoder", () => {
     );
     expect(result.best).toMatchObject({ metric: "exact match", higherIsBetter: true });
     expect((result.best as unknown as { value: number }).value).toBeGreaterThan(0.9);
+    // Exact match counts what generation gets right: here of rows of which every other one has a wrong answer.
+    const rows = taskRows(30, 7).map(({ tokens, learnt }, i) => {
+      const changed = tokens.map((id, at) => (i % 2 === 1 && at === tokens.length - 2 ? (id + 1) % 20 : id));
+      return { tokens: changed, learnt };
+    });
+    const measure = new RowMeasure(engine, model, result.bestWeights, rows, batching);
+    const { others } = await measure.run();
+    measure.dispose();
+    const decoder = new Decoder(engine, model, result.bestWeights);
+    let numExact = 0;
+    for (const { tokens } of rows) {
+      const written = await writeGreedily(decoder, [...tokens.slice(0, -2)], 2);
+      numExact += Number(written.join() === tokens.slice(-2).join());
+    }
+    decoder.dispose();
+    expect(others!["exact match"]).toBe(numExact / rows.length);
+    expect(numExact).toBeGreaterThan(10);
+    expect(numExact).toBeLessThan(20);
   });
 });
+
+/** What a decoder writes after a prompt, up to the end and no longer than so many tokens. */
+async function writeGreedily(decoder: Decoder, prompt: readonly number[], most: number): Promise<number[]> {
+  decoder.reset();
+  const written: number[] = [];
+  let scores = await decoder.prefill(prompt);
+  while (written.length < most) {
+    written.push(scores.indexOf(Math.max(...scores)));
+    if (written.at(-1) === END) break;
+    scores = await decoder.step([written.at(-1)!]);
+  }
+  return written;
+}
 
 describe("measuring", () => {
   const weights = initializeParameters(model.parameters, new Random(6));
