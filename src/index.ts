@@ -11,6 +11,7 @@ export {
   loadChatTemplate,
 } from "./codecs/chat-template.ts";
 export type { EncodedInput, InputOptions, Truncation, WindowOptions } from "./codecs/encoded-input.ts";
+export { plainChatSource, plainChatTemplate } from "./codecs/plain-chat-template.ts";
 export { parseSentencePiece, type Surround } from "./codecs/sentencepiece.ts";
 export type { SpecialIds, SpecialRole } from "./codecs/special-ids.ts";
 export type { MarkedText } from "./codecs/template/template.ts";

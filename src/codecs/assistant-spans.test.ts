@@ -1,13 +1,19 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { assistantSpans, type AssistantTurns } from "./assistant-spans.ts";
+import { trainCharTokenizer } from "./char-tokenizer.ts";
 import { ChatTemplate } from "./chat-template.ts";
+import { plainChatTemplate } from "./plain-chat-template.ts";
+import { parseSentencePiece } from "./sentencepiece.ts";
 
 const path = "../shared/data/chat-templates/chat-templates.json";
 const hasData = existsSync(path);
 const published: readonly { readonly name: string; readonly chat_template: string }[] = hasData
   ? JSON.parse(readFileSync(path, "utf8"))
   : [];
+
+const mistral = "../shared/data/tok-mistral/tokenizer.model.v1";
+const hasMistral = existsSync(mistral);
 
 const messages = [
   { role: "user", content: "What is the capital of France?" },
@@ -67,3 +73,55 @@ test("a conversation that the assistant begins cannot be told from its header", 
   const { text, generated } = assistantSpans(template, begun, { turns: "last" });
   expect(generated.map(([start, end]) => text.slice(start, end))).toEqual(["Tokyo."]);
 });
+
+test("the plain template marks what the assistant writes, calls of tools included", () => {
+  const tokenizer = trainCharTokenizer(["abc"]);
+  const template = plainChatTemplate(tokenizer);
+  const call = { function: { name: "area", arguments: { radius: 2 } } };
+  const chat = [
+    { role: "system", content: "Be brief." },
+    { role: "user", content: "How large?" },
+    { role: "assistant", content: "Let me see.", tool_calls: [call] },
+    { role: "tool", content: "12.6" },
+    { role: "assistant", content: "12.6" },
+  ];
+  const { text, generated } = assistantSpans(template, chat, { tools: [{ name: "area" }] });
+  expect(text).toBe(`tools:
+{"name": "area"}
+
+system:
+Be brief.
+
+user:
+How large?
+
+assistant:
+Let me see.
+{"name": "area", "arguments": {"radius": 2}}<|endoftext|>
+
+tool:
+12.6
+
+assistant:
+12.6<|endoftext|>
+
+`);
+  expect(generated.map(([start, end]) => text.slice(start, end))).toEqual([
+    'Let me see.\n{"name": "area", "arguments": {"radius": 2}}<|endoftext|>',
+    "12.6<|endoftext|>",
+  ]);
+  const prompt = template.render(chat.slice(0, 2), { addGenerationPrompt: true });
+  expect(prompt).toBe("system:\nBe brief.\n\nuser:\nHow large?\n\nassistant:\n");
+});
+
+test.skipIf(!hasMistral)(
+  "the plain template begins as the tokenizer's texts do (skipped without ../shared/data)",
+  () => {
+    const bytes = readFileSync(mistral);
+    const tokenizer = parseSentencePiece(bytes, "tokenizer.model.v1", {
+      surround: { bos: true, eos: false },
+    });
+    const text = plainChatTemplate(tokenizer).render(messages.slice(0, 2));
+    expect(text).toBe("<s>user:\nWhat is the capital of France?\n\nassistant:\nParis.</s>\n\n");
+  },
+);
