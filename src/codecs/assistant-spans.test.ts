@@ -125,3 +125,22 @@ test.skipIf(!hasMistral)(
     expect(text).toBe("<s>user:\nWhat is the capital of France?\n\nassistant:\nParis.</s>\n\n");
   },
 );
+
+test.skipIf(!hasMistral)(
+  "Mistral puts tools before the last question: only the last turn can be learnt",
+  () => {
+    const folder = "../shared/data/tok-mistral";
+    const { messages: given, tools } = JSON.parse(
+      readFileSync(`${folder}/samples/get_weather_full/sample.json`, "utf8"),
+    );
+    const template = new ChatTemplate({
+      sources: { default: readFileSync(`${folder}/chat_templates/v3.jinja`, "utf8") },
+      specialTokens: { bos_token: "<s>", eos_token: "</s>" },
+    });
+    const chat = [...given, { role: "assistant", content: "Sunny." }];
+    expect(() => assistantSpans(template, chat, { tools })).toThrow(/shows the same way whatever follows/);
+    const { text, generated } = assistantSpans(template, chat, { tools, turns: "last" });
+    expect(text).toContain("[AVAILABLE_TOOLS]");
+    expect(generated.map(([start, end]) => text.slice(start, end).trim())).toEqual(["Sunny.</s>"]);
+  },
+);

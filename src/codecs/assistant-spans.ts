@@ -63,7 +63,7 @@ function comparePrefixes(
         "another text when it is the last",
       );
     }
-    if (isLast && goesOn(template, messages, text, options)) {
+    if (isLast && goesOn(template, options)) {
       throw unplaced(i, "at the end", "a template that begins another turn behind it");
     }
     // What templates write between turns, a line break as a rule, is none of the assistant's.
@@ -72,18 +72,18 @@ function comparePrefixes(
   return { text, generated };
 }
 
-/** Whether the template begins the assistant's next turn at the end of any conversation. */
-function goesOn(
-  template: ChatTemplate,
-  messages: readonly ChatMessage[],
-  text: string,
-  options: ChatRenderOptions,
-): boolean {
-  if (template.render(messages, { ...options, addGenerationPrompt: true }) !== text) return false;
+/** Whether the template begins another turn of the assistant at the end of any conversation, asked to or not; tried on a short one. */
+function goesOn(template: ChatTemplate, options: ChatRenderOptions): boolean {
+  const [question, answer] = ["user", "assistant"].map((role) => ({ role, content: "." }));
+  const { tools, ...others } = options; // which some templates move to the last question
+  const render = (messages: readonly ChatMessage[], addGenerationPrompt = false) =>
+    template.render(messages, { ...others, addGenerationPrompt });
   try {
-    return !template.render([...messages, { role: "user", content: "." }], options).startsWith(text);
+    const text = render([question!, answer!]);
+    if (render([question!, answer!], true) !== text) return false;
+    return !render([question!, answer!, question!]).startsWith(text);
   } catch (error) {
-    if (error instanceof DataError) return false; // such as a call of a tool, which the user does not answer
+    if (error instanceof DataError) return false;
     throw error;
   }
 }
