@@ -25,6 +25,7 @@ export const IMPLIED: FlatRecipe = {
   "train.patience": 0,
   "train.best": "loss",
   "train.recompute": false,
+  "train.optimizerState": "float32",
 };
 
 /** Identifies the configuration of a run, whatever the order of its keys. */

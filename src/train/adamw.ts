@@ -1,9 +1,15 @@
-import type { HostTensor } from "../core/dtype.ts";
+import { allocate, type HostTensor } from "../core/dtype.ts";
 import type { Binding } from "../engine/binding.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Program } from "../engine/program.ts";
 import { input, type Tensor } from "../tensor/tensor.ts";
-import { type ArenaBlock, type ArenaName, BLOCK_SIZE, type ParameterArena } from "./parameter-arena.ts";
+import {
+  type ArenaBlock,
+  type ArenaName,
+  BLOCK_SIZE,
+  type Moments,
+  type ParameterArena,
+} from "./parameter-arena.ts";
 
 export interface AdamWOptions {
   readonly beta1: number;
@@ -22,7 +28,8 @@ const LANE_SIZE = BLOCK_SIZE / LANES;
  *
  * The arithmetic is one small program over a fixed number of elements, run block by block over the arena: every
  * intermediate stays in the cache, and memory is passed over once instead of a dozen times. Each thread has a program of its
- * own and every so-manieth block, so that threads never wait for each other within a pass.
+ * own and every so-manieth block, so that threads never wait for each other within a pass. Moments in coded form are decoded into
+ * a thread's own block before, and coded again after.
  */
 export class AdamW {
   readonly #options: AdamWOptions;
@@ -49,7 +56,12 @@ export class AdamW {
       const update = engine.compile("adamw", updateGraph(options), { singleThread: true });
       const norm = engine.compile("gradient norm", { square }, { singleThread: true });
       const mine = arena.blocks.filter((_, i) => i % engine.threads === worker);
-      return { update, norm, tasks: mine.map((block) => this.#prepare(arena, block, update, norm)) };
+      const decoded = arena.moments === "int8" ? allocateMoments() : undefined;
+      return {
+        update,
+        norm,
+        tasks: mine.map((block) => this.#prepare(arena, block, { update, norm, decoded })),
+      };
     });
   }
 
@@ -83,7 +95,11 @@ export class AdamW {
     this.#set("keepAll", 1);
     await Promise.all(
       this.#workers.map(async ({ update, tasks }) => {
-        for (const task of tasks) await update.run({}, task.update);
+        for (const task of tasks) {
+          task.decode?.();
+          await update.run({}, task.update);
+          task.encode?.();
+        }
       }),
     );
   }
@@ -99,11 +115,16 @@ export class AdamW {
     (this.#scalars[name].data as Float32Array)[0] = value;
   }
 
-  #prepare(arena: ParameterArena, block: ArenaBlock, updateProgram: Program, normProgram: Program): Task {
-    const update = updateProgram.newBinding();
+  #prepare(
+    arena: ParameterArena,
+    block: ArenaBlock,
+    { update: program, norm: normProgram, decoded }: Programs,
+  ): Task {
+    const update = program.newBinding();
     for (let lane = 0; lane < LANES; lane++) {
       for (const name of ["weights", "gradients", "firstMoments", "secondMoments"] as const) {
-        const all = arena.block(name, block).data as Float32Array;
+        const coded = name === "weights" || name === "gradients" ? undefined : decoded?.[name];
+        const all = coded ?? (arena.block(name, block).data as Float32Array);
         const data = all.subarray(lane * LANE_SIZE, (lane + 1) * LANE_SIZE);
         const tensor: HostTensor = { dtype: "float32", shape: [LANE_SIZE], data };
         update.bind(`${name} ${lane}`, tensor);
@@ -116,8 +137,25 @@ export class AdamW {
     const square = scalarTensor();
     norm.bind("gradients", arena.block("gradients", block));
     norm.bind("square", square);
-    return { update, norm, square };
+    if (!decoded) return { update, norm, square };
+    const [decode, encode] = [
+      () => arena.readMoments(block, decoded),
+      () => arena.writeMoments(block, decoded),
+    ];
+    return { update, norm, square, decode, encode };
   }
+}
+
+function allocateMoments(): Moments {
+  const block = () => allocate("float32", BLOCK_SIZE) as Float32Array;
+  return { firstMoments: block(), secondMoments: block() };
+}
+
+interface Programs {
+  readonly update: Program;
+  readonly norm: Program;
+  /** Where they are worked on, if the arena keeps them in coded form. */
+  readonly decoded: Moments | undefined;
 }
 
 /** A thread's programs, and the blocks that are its own. */
@@ -132,6 +170,8 @@ interface Task {
   readonly norm: Binding;
   /** Where the block's sum of squared gradients arrives. */
   readonly square: HostTensor;
+  readonly decode?: () => void;
+  readonly encode?: () => void;
 }
 
 /** Scalars that all blocks share; `keep` is 1 − rate · decay where weights decay, and 1 elsewhere. */

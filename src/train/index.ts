@@ -18,7 +18,7 @@ export type {
   ValidationResult,
 } from "./objective.ts";
 export { learningRateAt, type TrainOptions, trainOptions } from "./options.ts";
-export { ParameterArena } from "./parameter-arena.ts";
+export { type MomentFormat, ParameterArena } from "./parameter-arena.ts";
 export {
   type MaskedQuality,
   type Quality,

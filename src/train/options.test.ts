@@ -80,6 +80,7 @@ describe("trainOptions", () => {
     [{ maxSkips: 0 }, "train.maxSkips: expected an integer in [1, 2147483648], got 0"],
     [{ patience: -1 }, "train.patience: expected an integer in [0, 2147483648], got -1"],
     [{ best: "accuracy" }, "train.best: expected one of loss, quality"],
+    [{ optimizerState: "int4" }, "train.optimizerState: expected one of float32, int8"],
     [{ seed: -1 }, "train.seed: expected an integer in [0, 4294967295], got -1"],
   ])("%o is refused", (given, message) => {
     expect(() => trainOptions(given as Partial<TrainOptions>)).toThrow(ConfigError);

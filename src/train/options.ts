@@ -1,5 +1,6 @@
 import { ConfigError } from "../core/errors.ts";
 import { boolean, integer, oneOf, readFields, real } from "../core/fields.ts";
+import type { MomentFormat } from "./parameter-arena.ts";
 
 /** How a model is trained. Rates are per optimizer step, losses in nats. */
 export interface TrainOptions {
@@ -18,6 +19,8 @@ export interface TrainOptions {
   readonly beta2: number;
   readonly epsilon: number;
   readonly weightDecay: number;
+  /** How Adam's moments are kept between steps: 8 bytes a parameter, or 2 and a little more. */
+  readonly optimizerState: MomentFormat;
   /** Largest global gradient norm; longer gradients are shortened to it. */
   readonly clipNorm: number;
   readonly labelSmoothing: number;
@@ -58,6 +61,7 @@ export function trainOptions(given: Partial<TrainOptions>): TrainOptions {
       beta2: real(0, 0.99999, 0.95),
       epsilon: real(1e-12, 1, 1e-8),
       weightDecay: real(0, 10, 0.1),
+      optimizerState: oneOf(["float32", "int8"], "float32"),
       clipNorm: real(1e-6, Number.POSITIVE_INFINITY, 1),
       labelSmoothing: real(0, 0.999, 0),
       recompute: boolean(false),

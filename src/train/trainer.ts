@@ -61,7 +61,7 @@ class Trainer {
       run.onEvent({ type: "notice", step: this.#progress?.step ?? 0, message });
     this.#checkpoints = new CheckpointStore(join(run.directory, "checkpoints"), { notice });
     this.#best = new CheckpointStore(join(run.directory, "best"), { keep: 1, notice });
-    this.#arena = new ParameterArena(objective.parameters);
+    this.#arena = new ParameterArena(objective.parameters, options.optimizerState);
     this.#progress = (run.resume ? restoreRun : beginRun)(run, this.#checkpoints, this.#arena);
     if (run.resume) this.#savedStep = this.#progress.step;
     this.#gradients = new GradientProgram(engine, objective, this.#arena, {
