@@ -224,6 +224,16 @@ describe("plinth pretrain refuses bad input with one line, and leaves nothing be
   });
 });
 
+test("a run whose validation no longer improves ends early, with 8-bit optimizer state, and has a model", async () => {
+  const words = ["shakespeare-char", "--data", "text.txt", "--out", "early", "--json", "--set", ...TINY];
+  const flat = ["train.learningRate=0", "train.minLearningRate=0", "train.validateEvery=2"];
+  const { code, stdout } = await runCli(...words, ...flat, "train.patience=2", "train.optimizerState=int8");
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ reason: "early-stopped", step: 6, model: "early/model" });
+  expect(filesIn(join(root, "early/model"))).toContain("model.safetensors");
+  expect(readFileSync(join(root, "early/report.html"), "utf8")).toContain("stopped early");
+});
+
 describe("plinth pretrain and a directory with a run in it", () => {
   const words = ["shakespeare-char", "--data", "text.txt", "--out", "done"];
 

@@ -51,7 +51,7 @@ export const pretrain: Verb = defineVerb({
       signal,
     });
     const { best, baselines, controls, reason, step, seconds } = result;
-    const model = reason === "finished" ? result.modelDirectory : null;
+    const model = reason === "stopped" ? null : result.modelDirectory;
     const summary = { reason, step, seconds, best, baselines, controls, model, report: result.reportPath };
     out.result(summary, summarize(result));
   },

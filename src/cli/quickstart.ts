@@ -79,7 +79,7 @@ function summarize({
   );
   const command = commandName();
   const model = relative(process.cwd(), modelDirectory);
-  const saved = reason === "finished" ? `model   ${model}\n` : "";
+  const saved = reason === "stopped" ? "" : `model   ${model}\n`;
   return `
 ${shown.join("\n")}
 bits per byte on text it never saw (8 is a uniform guess, lower is better)
