@@ -213,6 +213,9 @@ test("what training an adapter costs: nothing for the gradients of matrices that
   // Of the first layer's input nothing is trained, so the gradient ends at its first module.
   const { inSize, outSize } = lora.modules[0]!;
   const attention = 2 * 2 * T * C;
-  const expected = 2 * T * (2 * (products + V * C) + 3 * (factors + attention) - inSize * (outSize + r));
+  // A norm's gradient sums over its rows by two products; the gradient reaches all five norms but the first.
+  const norms = 4 * 2 * C;
+  const matrices = 2 * (products + V * C) - inSize * (outSize + r);
+  const expected = 2 * T * (matrices + 3 * (factors + attention) + norms);
   expect(objective.trainingFlops({ batchSize: 1, contextLength: T })).toBe(expected);
 });
