@@ -8,6 +8,7 @@ import * as large from "./cases/large.mjs";
 import * as learning from "./cases/learning.mjs";
 import * as load from "./cases/load.mjs";
 import * as memory from "./cases/memory.mjs";
+import * as packing from "./cases/packing.mjs";
 import * as prefill from "./cases/prefill.mjs";
 import * as start from "./cases/start.mjs";
 import * as step from "./cases/step.mjs";
@@ -21,6 +22,7 @@ const CASES = {
   step,
   "step-peers": stepPeers,
   memory,
+  packing,
   bpe,
   decode,
   prefill,

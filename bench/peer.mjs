@@ -39,6 +39,7 @@ export function startStep(name, size) {
 const MODEL_PROGRAMS = {
   "plinth decoder": [process.execPath, join(ROOT, "workloads/decoder.mjs")],
   "plinth encoder": [process.execPath, join(ROOT, "workloads/encoder.mjs")],
+  "plinth rows": [process.execPath, join(ROOT, "workloads/rows.mjs")],
   "llama.cpp": [process.execPath, join(ROOT, "peers/llama-cpp.mjs")],
   "transformers.js": [process.execPath, join(ROOT, "peers/transformers-js.mjs")],
 };
