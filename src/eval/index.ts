@@ -1,4 +1,4 @@
-// The package's door `plinth/eval`: metrics, their intervals, and baselines.
+// The package's door `plinth/eval`: metrics, their intervals, baselines, and a sandbox for programs.
 
 export { bitsPerByte } from "./bits-per-byte.ts";
 export { answerF1, answerMatches, normalizeAnswer } from "./metrics/answer-match.ts";
@@ -41,3 +41,11 @@ export {
   taggedSpans,
 } from "./metrics/spans.ts";
 export { type NgramModel, type NgramOptions, trainNgram } from "./ngram.ts";
+export {
+  type Isolation,
+  type Program,
+  type ProgramOutcome,
+  type ProgramStatus,
+  Sandbox,
+  type SandboxOptions,
+} from "./sandbox/sandbox.ts";
