@@ -42,17 +42,16 @@ export class DynamicCode {
   constructor(isSigned: boolean) {
     this.levels = makeLevels(isSigned);
     this.zero = this.levels.indexOf(0);
-    const between = this.levels.subarray(1).map((level, i) => (level + this.levels[i]!) / 2);
-    if (!isSigned) between[0] = 0;
-    this.#borders = between;
-    this.#first = firstCodes(between);
+    const { levels } = this;
+    this.#borders = levels.map((level, i) => (level + (levels[i + 1] ?? Number.POSITIVE_INFINITY)) / 2);
+    if (!isSigned) this.#borders[0] = 0;
+    this.#first = firstCodes(this.#borders);
   }
 
   /** Codes a stretch of numbers, from a block's start on. */
   encode(numbers: Float32Array, { codes, scales }: CodedArray, start: number): void {
     for (let at = 0; at < numbers.length; at += CODED_BLOCK_SIZE) {
-      const block = numbers.subarray(at, at + CODED_BLOCK_SIZE);
-      scales[(start + at) / CODED_BLOCK_SIZE] = this.#encodeBlock(block, codes, start + at);
+      scales[(start + at) / CODED_BLOCK_SIZE] = this.#encodeBlock(numbers, at, codes, start + at);
     }
   }
 
@@ -66,19 +65,27 @@ export class DynamicCode {
   }
 
   /** @returns the scale: the largest magnitude */
-  #encodeBlock(block: Float32Array, codes: Uint8Array, start: number): number {
+  #encodeBlock(numbers: Float32Array, at: number, codes: Uint8Array, start: number): number {
+    const [scaled, upperHalves, first, borders] = [
+      this.#scaled,
+      this.#upperHalves,
+      this.#first,
+      this.#borders,
+    ];
     let peak = 0;
-    for (let i = 0; i < CODED_BLOCK_SIZE; i++) peak = Math.max(peak, Math.abs(block[i]!));
+    for (let i = 0; i < CODED_BLOCK_SIZE; i++) {
+      const size = Math.abs(numbers[at + i]!);
+      if (size > peak) peak = size;
+    }
     if (peak === 0) {
       codes.fill(this.zero, start, start + CODED_BLOCK_SIZE);
       return 0;
     }
-    for (let i = 0; i < CODED_BLOCK_SIZE; i++) this.#scaled[i] = block[i]! / peak;
+    for (let i = 0; i < CODED_BLOCK_SIZE; i++) scaled[i] = numbers[at + i]! / peak;
     for (let i = 0; i < CODED_BLOCK_SIZE; i++) {
-      const value = this.#scaled[i]!;
-      let code = this.#first[this.#upperHalves[i]! >>> 16]!;
-      while (value > this.#borders[code]!) code++; // at most once or twice: upper halves lie closer than levels
-      codes[start + i] = code;
+      const value = scaled[i]!;
+      const code = first[upperHalves[i]! >>> 16]!;
+      codes[start + i] = code + Number(value > borders[code]!); // upper halves lie closer to each other than borders
     }
     return peak;
   }
