@@ -23,7 +23,7 @@ import type { ExampleStream, Measure, Objective } from "../src/train/objective.t
 import { type TrainOptions, trainOptions } from "../src/train/options.ts";
 import type { ParameterArena } from "../src/train/parameter-arena.ts";
 import { isTextQuality, type Quality } from "../src/train/quality.ts";
-import type { TrainRun } from "../src/train/train-run.ts";
+import type { ReadyRun } from "../src/train/train-run.ts";
 import { Validation } from "../src/train/validation.ts";
 
 /** One for the whole process: engines share their threads anyway. */
@@ -92,7 +92,7 @@ export function tinyMaskedLM(changes: Partial<MaskedOptions> & { contextLength?:
 }
 
 /** What a test may change about a run. */
-export type TinyChanges = Partial<Omit<TrainRun, "options">> & { readonly options?: Partial<TrainOptions> };
+export type TinyChanges = Partial<Omit<ReadyRun, "options">> & { readonly options?: Partial<TrainOptions> };
 
 /** Examples for an objective, and its measure, from tiny texts that are written into `directory`. */
 export function tinyData(
@@ -123,7 +123,7 @@ export function tinyData(
 }
 
 /** A complete run in `directory`, which also holds its data. */
-export function tinyRun(directory: string, { options: given, ...changes }: TinyChanges = {}): TrainRun {
+export function tinyRun(directory: string, { options: given, ...changes }: TinyChanges = {}): ReadyRun {
   const options = trainOptions({
     ...{ steps: 40, batchSize: 2, contextLength: 16, learningRate: 1e-2 },
     warmupSteps: Math.min(4, given?.steps ?? 4),

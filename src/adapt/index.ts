@@ -34,6 +34,62 @@ export {
   type SavedAdapter,
   saveAdapter,
 } from "./peft/adapter-file.ts";
+export { type AdvantageScale, groupAdvantages } from "./preference/advantages.ts";
+export { Dpo, type DpoOptions, dpoOptions } from "./preference/dpo.ts";
+export type { DpoLossOptions } from "./preference/dpo-loss.ts";
+export { Grpo, type GrpoOptions, grpoOptions } from "./preference/grpo.ts";
+export type { Aggregation, GrpoLossOptions } from "./preference/grpo-loss.ts";
+export {
+  type GrpoCursor,
+  GrpoStream,
+  type GrpoStreamOptions,
+  type RoundOptions,
+  type RoundReport,
+} from "./preference/grpo-stream.ts";
+export {
+  type DpoMeasureOptions,
+  dpoMeasure,
+  judgePairs,
+  type PairJudgement,
+  rewardMeasure,
+} from "./preference/pair-measure.ts";
+export {
+  type PairObjective,
+  type PreferenceStreamOptions,
+  preferenceStream,
+  sidesOf,
+} from "./preference/preference-examples.ts";
+export {
+  type PreferenceRowOptions,
+  type PreferenceRows,
+  preferenceRows,
+  type WeighedPreference,
+} from "./preference/preference-rows.ts";
+export {
+  BIAS_PATH,
+  centringBias,
+  RewardModel,
+  RewardModelling,
+  type RewardOptions,
+} from "./preference/reward-model.ts";
+export {
+  type ExactAnswerOptions,
+  exactAnswer,
+  matchesPattern,
+  type RewardFunction,
+  sumRewards,
+  type Task,
+  validJson,
+} from "./preference/reward-rules.ts";
+export type { RowProgram } from "./preference/row-program.ts";
+export { completionScores, logProbProgram, type WeightedModel } from "./preference/score-rows.ts";
+export {
+  type Divergence,
+  measureDivergence,
+  type TaskMeasureOptions,
+  taskMeasure,
+} from "./preference/task-measure.ts";
+export { type Completion, type WritingOptions, writeCompletions } from "./preference/write-completions.ts";
 export { PrefixTuning, type PrefixTuningOptions } from "./prefix-tuning.ts";
 export { PromptTuning, type PromptTuningOptions } from "./prompt-tuning.ts";
 export { RowMeasure, type RowMeasureOptions, type RowMetric } from "./row-measure.ts";

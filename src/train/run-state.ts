@@ -6,7 +6,7 @@ import { readStored } from "../engine/stored-tensor.ts";
 import { initializeParameters } from "../nn/scope.ts";
 import type { CheckpointStore, LoadedCheckpoint, SavedCheckpoint } from "./checkpoint.ts";
 import type { ParameterArena } from "./parameter-arena.ts";
-import type { BestResult, RunIdentity, TrainRun } from "./train-run.ts";
+import type { BestResult, ReadyRun, RunIdentity } from "./train-run.ts";
 
 /** Everything that changes in a run, besides weights, moments and the place in the examples. */
 export interface Progress {
@@ -28,7 +28,7 @@ export interface Progress {
  * @throws {ConfigError} if the store already has checkpoints.
  * @throws {ShapeError} if initial weights are missing or do not fit.
  */
-export function beginRun(run: TrainRun, store: CheckpointStore, arena: ParameterArena): Progress {
+export function beginRun(run: ReadyRun, store: CheckpointStore, arena: ParameterArena): Progress {
   const existing = store.list().at(-1);
   if (existing) {
     throw new ConfigError({
@@ -59,7 +59,7 @@ export function beginRun(run: TrainRun, store: CheckpointStore, arena: Parameter
  *
  * @throws {ConfigError} if there is nothing to resume, or it is of another configuration, tokenizer or data.
  */
-export function restoreRun(run: TrainRun, store: CheckpointStore, arena: ParameterArena): Progress {
+export function restoreRun(run: ReadyRun, store: CheckpointStore, arena: ParameterArena): Progress {
   const checkpoint = store.latest();
   if (!checkpoint) {
     throw new ConfigError({
@@ -87,7 +87,7 @@ export function restoreRun(run: TrainRun, store: CheckpointStore, arena: Paramet
 
 /** Saves all that {@link restoreRun} needs. */
 export function saveRun(
-  run: TrainRun,
+  run: ReadyRun,
   store: CheckpointStore,
   arena: ParameterArena,
   progress: Progress,
@@ -108,7 +108,7 @@ function emptyProgress(): Progress {
 }
 
 /** Checkpoints of version 0.1 and 0.2 count no operations: their batches were all of one shape. */
-function flopsBefore({ objective, options }: TrainRun, step: number): Pick<Progress, "flops"> {
+function flopsBefore({ objective, options }: ReadyRun, step: number): Pick<Progress, "flops"> {
   return { flops: step * options.accumulation * objective.trainingFlops(options) };
 }
 

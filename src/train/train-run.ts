@@ -24,7 +24,8 @@ export interface TrainRun {
    * those that no loss needs may be there, too.
    */
   readonly frozen?: Weights;
-  readonly examples: ExampleStream;
+  /** The examples, or what makes them with the weights in the arena, such as texts that the model writes itself. */
+  readonly examples: ExampleStream | ((arena: ParameterArena) => ExampleStream);
   /** Makes what judges the weights in the arena. The run disposes it. */
   readonly measure: (arena: ParameterArena) => Measure;
   readonly options: TrainOptions;
@@ -39,6 +40,11 @@ export interface TrainRun {
   readonly sample?: (weights: Weights) => Promise<{ prompt: string; text: string }>;
   /** Aborting saves a checkpoint and ends the run. */
   readonly signal?: AbortSignal;
+}
+
+/** A run whose examples are there. */
+export interface ReadyRun extends TrainRun {
+  readonly examples: ExampleStream;
 }
 
 /** The best validation of a run, by what its options say. */

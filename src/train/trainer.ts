@@ -11,7 +11,7 @@ import { ParameterArena } from "./parameter-arena.ts";
 import { isBetter, type Quality } from "./quality.ts";
 import { beginRun, type Progress, restoreRun, saveRun } from "./run-state.ts";
 import { batchShapeOf } from "./slices.ts";
-import type { BestResult, TrainResult, TrainRun } from "./train-run.ts";
+import type { BestResult, ReadyRun, TrainResult, TrainRun } from "./train-run.ts";
 
 /**
  * Trains a model for its objective: AdamW on examples as they come, validation, checkpoints. A run that was cut off anywhere and
@@ -32,7 +32,7 @@ export async function train(run: TrainRun): Promise<TrainResult> {
 }
 
 class Trainer {
-  readonly #run: TrainRun;
+  readonly #run: ReadyRun;
   readonly #arena: ParameterArena;
   readonly #gradients: GradientProgram;
   readonly #optimizer: AdamW;
@@ -55,14 +55,15 @@ class Trainer {
         got: `${contextLength}`,
       });
     }
-    this.#run = run;
+    this.#arena = new ParameterArena(objective.parameters, options.optimizerState);
+    const { examples } = run;
+    this.#run = { ...run, examples: typeof examples === "function" ? examples(this.#arena) : examples };
     // The first notices are about the checkpoint that progress is read from.
     const notice = (message: string) =>
       run.onEvent({ type: "notice", step: this.#progress?.step ?? 0, message });
     this.#checkpoints = new CheckpointStore(join(run.directory, "checkpoints"), { notice });
     this.#best = new CheckpointStore(join(run.directory, "best"), { keep: 1, notice });
-    this.#arena = new ParameterArena(objective.parameters, options.optimizerState);
-    this.#progress = (run.resume ? restoreRun : beginRun)(run, this.#checkpoints, this.#arena);
+    this.#progress = (run.resume ? restoreRun : beginRun)(this.#run, this.#checkpoints, this.#arena);
     if (run.resume) this.#savedStep = this.#progress.step;
     this.#gradients = new GradientProgram(engine, objective, this.#arena, {
       labelSmoothing,

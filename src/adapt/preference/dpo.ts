@@ -1,0 +1,74 @@
+// B sequences, of each pair the chosen one and then the rejected · T tokens
+
+import { boolean, oneOf, readFields, real } from "../../core/fields.ts";
+import type { CausalLM } from "../../models/contracts.ts";
+import type { Parameter } from "../../nn/scope.ts";
+import { input, type Tensor } from "../../tensor/tensor.ts";
+import { trainingFlopsOf } from "../../train/flops.ts";
+import type { BatchShape } from "../../train/objective.ts";
+import { modelLogProbs } from "./completion-log-probs.ts";
+import { type DpoLossOptions, dpoLoss } from "./dpo-loss.ts";
+import type { PairObjective } from "./preference-examples.ts";
+
+/** What DPO does; see {@link DpoLossOptions} for the rest. */
+export interface DpoOptions extends DpoLossOptions {
+  /** Lets the reference find all texts equally likely, so that none is needed. Default false. */
+  readonly referenceFree: boolean;
+}
+
+/**
+ * Checks the options of DPO and fills in the defaults: `sigmoid`, β 0.1, with a reference.
+ *
+ * @throws {ConfigError} if a key is unknown or out of range.
+ */
+export function dpoOptions(given: Partial<DpoOptions> = {}): DpoOptions {
+  return readFields<DpoOptions>(
+    "dpo",
+    { kind: oneOf(["sigmoid", "ipo"], "sigmoid"), beta: real(1e-6, 1e3, 0.1), referenceFree: boolean(false) },
+    given,
+  );
+}
+
+/**
+ * A decoder is trained to prefer the chosen completions to the rejected ones without leaving a reference too far behind: direct preference
+ * optimisation. The label smoothing of a run is the share of pairs thought to be the wrong way round.
+ *
+ * What the reference makes of the pairs never changes, so it is computed once and fed: see `completionScores`.
+ *
+ * @see Rafailov et al. 2023, eq. 7
+ */
+export class Dpo implements PairObjective {
+  readonly model: CausalLM;
+  readonly options: DpoOptions;
+  readonly lossNames = ["preference"];
+
+  /** @throws {ConfigError} if an option is out of range. */
+  constructor(model: CausalLM, options: Partial<DpoOptions> = {}) {
+    this.model = model;
+    this.options = dpoOptions(options);
+  }
+
+  get parameters(): readonly Parameter[] {
+    return this.model.parameters;
+  }
+
+  get shape(): CausalLM["shape"] {
+    return this.model.shape;
+  }
+
+  get inputNames(): readonly string[] {
+    return this.options.referenceFree ? ["tokens", "targets"] : ["tokens", "targets", "reference"];
+  }
+
+  losses(shape: BatchShape, labelSmoothing: number): Record<"preference", Tensor> {
+    const policy = modelLogProbs(this.model, shape);
+    const reference = this.options.referenceFree
+      ? undefined
+      : input("reference", "float32", [shape.batchSize]);
+    return { preference: dpoLoss(policy, reference, this.options, labelSmoothing) };
+  }
+
+  trainingFlops(shape: BatchShape): number {
+    return trainingFlopsOf(Object.values(this.losses(shape, 0)), this.parameters);
+  }
+}
