@@ -7,6 +7,7 @@ import * as embed from "./cases/embed.mjs";
 import * as large from "./cases/large.mjs";
 import * as learning from "./cases/learning.mjs";
 import * as load from "./cases/load.mjs";
+import * as lora from "./cases/lora.mjs";
 import * as memory from "./cases/memory.mjs";
 import * as packing from "./cases/packing.mjs";
 import * as prefill from "./cases/prefill.mjs";
@@ -32,6 +33,7 @@ const CASES = {
   start,
   large,
   learning,
+  lora,
 };
 const TRIAL_REPEATS = 2;
 

@@ -18,6 +18,8 @@ const ROOT = import.meta.dirname;
 const STEP_PROGRAMS = {
   plinth: [process.execPath, join(ROOT, "workloads/step.mjs")],
   pytorch: [process.env.PLINTH_BENCH_PYTHON ?? "python3", join(ROOT, "peers/torch_step.py")],
+  "plinth lora": [process.execPath, join(ROOT, "workloads/lora-step.mjs")],
+  peft: [process.env.PLINTH_BENCH_PYTHON ?? "python3", join(ROOT, "peers/peft_step.py")],
   "jax-js": [process.execPath, join(ROOT, "peers/jax-js-step.mjs")],
   tfjs: [process.execPath, join(ROOT, "peers/tfjs-step.mjs")],
 };
