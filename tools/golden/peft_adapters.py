@@ -15,7 +15,7 @@ import numpy as np
 import peft
 import torch
 import transformers
-from peft import LoraConfig, TaskType, get_peft_model
+from peft import IA3Config, LoraConfig, PrefixTuningConfig, PromptTuningConfig, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
@@ -49,6 +49,23 @@ ADAPTERS = {
 }
 
 
+ADAPTERS |= {
+    "gpt2-ia3": dict(
+        base="gpt2/prefixed", **CAUSAL,
+        config=IA3Config(target_modules=["c_attn", "mlp.c_proj"], feedforward_modules=["mlp.c_proj"], fan_in_fan_out=True)),
+    "mistral-ia3": dict(
+        base="mistral/mistral", **CAUSAL,
+        config=IA3Config(target_modules=r".*\.(k_proj|v_proj|down_proj)", feedforward_modules=r".*\.down_proj")),
+    "bert-ia3": dict(
+        base="bert/single-label", **CLASSIFIER,
+        config=IA3Config(target_modules=["key", "layer.0.output.dense"], feedforward_modules=["layer.0.output.dense"])),
+    "gpt2-prompt": dict(base="gpt2/prefixed", **CAUSAL, config=PromptTuningConfig(num_virtual_tokens=4)),
+    "qwen2-prompt": dict(base="mistral/qwen2", **CAUSAL, config=PromptTuningConfig(num_virtual_tokens=3)),
+    "gpt2-prefix": dict(base="gpt2/prefixed", **CAUSAL, config=PrefixTuningConfig(num_virtual_tokens=3)),
+    "qwen2-prefix": dict(base="mistral/qwen2", **CAUSAL, config=PrefixTuningConfig(num_virtual_tokens=2)),
+}
+
+
 def main():
     out = Path(sys.argv[1] if len(sys.argv) > 1 else FIXTURES / "peft")
     torch.set_num_threads(1)
@@ -74,6 +91,8 @@ def write_adapter(folder, rng, spec):
     inputs = make_inputs(adapted.config, spec, rng)
     with torch.no_grad():
         logits = adapted(**inputs).logits
+        if spec["task"] == TaskType.CAUSAL_LM:
+            logits = logits[:, -inputs["input_ids"].shape[1]:]  # without those of virtual tokens
         plain = load_base(spec, base).double().eval()(**inputs).logits
     difference = (logits - plain).abs().max().item()
     check(difference > 0.05, f"{folder}: the adapter hardly changes anything: {difference}")
@@ -90,18 +109,18 @@ def load_base(spec, base):
 
 
 def randomize(path, rng):
-    """Random values for all, B included, which starts at zero; DoRA's lengths stay near those of the rows."""
+    """Random values for all, B included, which starts at zero; DoRA's lengths and factors of (IA)3 stay near what they start as."""
     tensors = {}
     for name, tensor in sorted(load_file(path).items()):
         noise = torch.from_numpy(rng.normal(0, 0.3, tuple(tensor.shape)).astype(np.float32))
-        tensors[name] = tensor * (1 + noise) if name.endswith("lora_magnitude_vector") else noise
+        tensors[name] = tensor * (1 + noise) if name.endswith(("lora_magnitude_vector", "ia3_l")) else noise
     save_file(tensors, path, metadata={"format": "pt"})
 
 
 def tidy_config(path, base):
     """Sets become lists in no order: sorted here, so that the script writes the same bytes again."""
     config = json.loads(path.read_text())
-    for key in ("target_modules", "exclude_modules", "modules_to_save"):
+    for key in ("target_modules", "exclude_modules", "feedforward_modules", "modules_to_save"):
         if isinstance(config.get(key), list):
             config[key].sort()
     config["base_model_name_or_path"] = str(base)

@@ -15,13 +15,15 @@ import type { CausalLM, Encoder } from "../../models/contracts.ts";
 import { countParameters, type Parameter } from "../../nn/scope.ts";
 import type { Adapter } from "../adapter.ts";
 import { fingerprintOf, isSameBase, parseFingerprint, showFingerprint } from "./base-fingerprint.ts";
+import { IA3 } from "./ia3-method.ts";
 import { LORA } from "./lora-method.ts";
 import { checkSettings, type PeftBase, type PeftMethod } from "./peft-method.ts";
+import { PREFIX_TUNING, PROMPT_TUNING } from "./prompt-methods.ts";
 import { publishedNames } from "./published-modules.ts";
 import { savedParameters } from "./saved-modules.ts";
 
 /** Kinds of adapters that files may hold. */
-const METHODS: readonly PeftMethod[] = [LORA];
+const METHODS: readonly PeftMethod[] = [LORA, IA3, PROMPT_TUNING, PREFIX_TUNING];
 
 /** Where the weight file keeps the fingerprint of its base. */
 const FINGERPRINT_KEY = "plinth_base";
