@@ -184,14 +184,14 @@ test("a student that learns from a teacher is better than one that learns from t
   };
   const large = model(32, 1);
   const many = rowStream(rowsOf(tinyTokens(16 * 1200, 5)), { ...batching, batchSize: 16, seed: 1 });
-  const taught = await learn("teacher", new NextToken(large), many, 250);
+  const taught = await learn("teacher", new NextToken(large), many, 160);
   const few = rowsOf(tinyTokens(16 * 12, 6));
   const student = model(16, 1);
-  const alone = await learn("alone", new NextToken(student), rowStream(few, { ...batching, seed: 2 }), 250);
+  const alone = await learn("alone", new NextToken(student), rowStream(few, { ...batching, seed: 2 }), 160);
   const teacher = new Teacher(engine, large, taught.weights as Weights);
   const objective = new Distillation(student, { labelShare: 0.2, temperature: 2 });
   const lessons = teachingStream(rowStream(few, { ...batching, seed: 2 }), teacher, objective);
   const distilled = await learn("distilled", objective, lessons, 400);
   teacher.dispose();
-  expect(distilled.best).toBeLessThan(alone.best - 0.2);
+  expect(distilled.best).toBeLessThan(alone.best - 0.3);
 });
