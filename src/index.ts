@@ -57,6 +57,7 @@ export { bitsPerByte } from "./eval/bits-per-byte.ts";
 export { type NgramModel, type NgramOptions, trainNgram } from "./eval/ngram.ts";
 export { Perplexity } from "./eval/perplexity.ts";
 export { Scorer, scoredBitsPerByte, scoreTokens, type TokenScores } from "./eval/score.ts";
+export { findTask, type Task, type TaskInput } from "./eval/tasks/task.ts";
 export {
   type BeamOptions,
   type BeamResult,
@@ -159,6 +160,13 @@ export {
   type EncoderText,
   type TokenIds,
 } from "./pipelines/encoder-model.ts";
+export {
+  type BaselineScores,
+  type EvaluateOptions,
+  type EvaluationResult,
+  evaluateTask,
+  type Scores,
+} from "./pipelines/evaluation/evaluate-task.ts";
 export {
   type FilledMask,
   type FillMaskOptions,

@@ -56,6 +56,10 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: "how probable a model finds a text, token by token",
     load: async () => (await import("./score.ts")).score,
   },
+  eval: {
+    summary: "how well a model does a task, beside baselines",
+    load: async () => (await import("./eval.ts")).evaluate,
+  },
   quantize: {
     summary: "make a model smaller and faster: 4 or 8 bits a weight",
     load: async () => (await import("./quantize.ts")).quantize,

@@ -1,5 +1,7 @@
-// The package's door `plinth/eval`: metrics, their intervals, baselines, and a sandbox for programs.
+// The package's door `plinth/eval`: metrics, their intervals, tasks, baselines, and a sandbox for programs.
 
+export { Bm25 } from "./baselines/bm25.ts";
+export { type TaskBaseline, taskBaselines } from "./baselines/task-baselines.ts";
 export { bitsPerByte } from "./bits-per-byte.ts";
 export { answerF1, answerMatches, normalizeAnswer } from "./metrics/answer-match.ts";
 export { type BleuCounts, bleu, bleuCounts, bleuWords } from "./metrics/bleu.ts";
@@ -49,3 +51,8 @@ export {
   Sandbox,
   type SandboxOptions,
 } from "./sandbox/sandbox.ts";
+export { BUILT_IN_TASKS } from "./tasks/built-in-tasks.ts";
+export { type DrawnProgram, makePrediction, type Prediction } from "./tasks/prediction.ts";
+export { type AnswerMethod, defineTask, findTask, type Task, type TaskInput } from "./tasks/task.ts";
+export { TASK_METRICS, type TaskMetric } from "./tasks/task-metrics.ts";
+export { loadTaskRows, type TaskExample, type TaskExamples, type TaskRowOptions } from "./tasks/task-rows.ts";

@@ -1,0 +1,117 @@
+import { mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { Interval } from "../eval/metrics/bootstrap.ts";
+import { findTask } from "../eval/tasks/task.ts";
+import { writeFileAtomic } from "../hub/atomic-write.ts";
+import { EncoderModel } from "../pipelines/encoder-model.ts";
+import { type EvaluationResult, evaluateTask, type Scores } from "../pipelines/evaluation/evaluate-task.ts";
+import { LanguageModel } from "../pipelines/language-model.ts";
+import { boolean, integer, required, text } from "./flag-specs.ts";
+import type { FlagValues } from "./flags.ts";
+import {
+  isEncoderArgument,
+  loadEncoderArgument,
+  loadModelArgument,
+  MODEL_ARGUMENT,
+  MODEL_FLAGS,
+} from "./model-argument.ts";
+import { defineVerb, type Verb } from "./verb.ts";
+
+const FLAGS = {
+  task: required(
+    text({ describe: "a built-in task, or a JSON file with one of your own", placeholder: "NAME|FILE" }),
+  ),
+  data: text({ describe: "the directory with the task's files", placeholder: "DIR", fallback: "." }),
+  shots: integer({ describe: "training examples shown ahead of each question", min: 0, fallback: 0 }),
+  limit: integer({ describe: "judge only that many examples, drawn by chance", min: 1 }),
+  seed: integer({ describe: "of the split, the examples and the intervals", min: 0, fallback: 1 }),
+  baselines: boolean({ describe: "score what needs no network, too", fallback: true }),
+  truncate: boolean({ describe: "cut texts that are longer than an encoder reads" }),
+  out: text({
+    describe: "where each example goes with its answer: a .jsonl file, or a directory",
+    placeholder: "PATH",
+  }),
+  ...MODEL_FLAGS,
+} as const;
+
+/** `plinth eval`: how well a model does a task. */
+export const evaluate: Verb = defineVerb({
+  name: "eval",
+  summary: "how well a model does a task, beside baselines",
+  positionals: [MODEL_ARGUMENT],
+  flags: FLAGS,
+  example: "plinth eval runs/first --task banking77 --data ../shared/data --shots 4 --limit 200",
+  run: async ({ positionals: [word], flags, out, signal }) => {
+    const task = findTask(flags.task);
+    const model = openModel(word!, flags);
+    try {
+      const { data, shots, limit, seed, baselines, truncate } = flags;
+      const options = { data, shots, limit, seed, baselines, truncate, signal };
+      const { predictions, ...result } = await evaluateTask(task, model, options);
+      if (flags.out !== undefined) {
+        const path = flags.out.endsWith(".jsonl") ? flags.out : join(flags.out, `${task.name}.jsonl`);
+        mkdirSync(dirname(path), { recursive: true });
+        writeFileAtomic(path, predictions.map((one) => `${JSON.stringify(one)}\n`).join(""));
+        out.notice(`${predictions.length} examples with their answers: ${path}`);
+      }
+      if (result.numTooLong > 0) {
+        const share = `${result.numTooLong} of ${result.numExamples} prompts`;
+        out.notice(`${share} do not fit into the context with their answer; they count as wrong.`);
+      }
+      out.result(result, render(result));
+    } finally {
+      model.dispose();
+    }
+  },
+});
+
+/** The only place where this verb opens a model. */
+function openModel(word: string, flags: FlagValues<typeof MODEL_FLAGS>): LanguageModel | EncoderModel {
+  return isEncoderArgument(word)
+    ? new EncoderModel(loadEncoderArgument(word, flags))
+    : new LanguageModel(loadModelArgument(word, flags));
+}
+
+function render(result: Omit<EvaluationResult, "predictions">): string {
+  const { task, numExamples, numTraining, shots, scores, baselines, breakdown, programs } = result;
+  const metrics = Object.keys(scores);
+  const table = [
+    ["", ...metrics],
+    ["model", ...metrics.map((metric) => showInterval(scores[metric]!))],
+    ...baselines.map(({ name, scores: theirs }) => [
+      name,
+      ...metrics.map((metric) => showInterval(theirs[metric]!)),
+    ]),
+  ];
+  const counts = Object.entries(programs ?? {}).map(([status, count]) => `${count} ${status}`);
+  return [
+    `${task}: ${numExamples} examples, ${shots} shown, ${numTraining} training rows`,
+    "",
+    ...align(table),
+    ...(counts.length > 0 ? ["", `programs: ${counts.join(", ")}`] : []),
+    ...(breakdown ? ["", ...align(rowsOf(breakdown))] : []),
+  ].join("\n");
+}
+
+function rowsOf(parts: Scores): string[][] {
+  return Object.entries(parts).map(([name, interval]) => [name, showInterval(interval)]);
+}
+
+function align(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column]!))
+      .join("  ")
+      .trimEnd(),
+  );
+}
+
+/** The value, and the 95 % interval in brackets. */
+function showInterval({ value, low, high }: Interval): string {
+  return `${showNumber(value)} [${showNumber(low)}, ${showNumber(high)}]`;
+}
+
+function showNumber(value: number): string {
+  return Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(3);
+}

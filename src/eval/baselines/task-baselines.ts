@@ -1,0 +1,85 @@
+import { Random } from "../../core/random.ts";
+import { makePrediction, type Prediction } from "../tasks/prediction.ts";
+import type { Task } from "../tasks/task.ts";
+import type { TaskExample, TaskExamples } from "../tasks/task-rows.ts";
+import { fieldValues, fillTemplate } from "../tasks/template.ts";
+import { trainNgram } from "../ngram.ts";
+import { Bm25 } from "./bm25.ts";
+
+/** What can be had without a network, and its answers to each example. */
+export interface TaskBaseline {
+  readonly name: string;
+  readonly predictions: readonly Prediction[];
+}
+
+/** Longest n-gram of bytes. */
+const ORDER = 5;
+
+/**
+ * The baselines that suit a task. From training rows, where there are any: the answer that is most common, and the answer of the row that is most similar
+ * (BM25). Besides: a copy of part of the question, if the task says which; the sentence most similar to the question; a coin; counts of bytes.
+ */
+export function taskBaselines(task: Task, { training, evaluation }: TaskExamples, seed = 1): TaskBaseline[] {
+  const always = (name: string, answerTo: (example: TaskExample) => string): TaskBaseline => ({
+    name,
+    predictions: evaluation.map((example) => makePrediction(example, answerTo(example))),
+  });
+  switch (task.method) {
+    case "program":
+      return [];
+    case "perplexity":
+      return training.length > 0
+        ? [{ name: `${ORDER}-gram`, predictions: byCounting(training, evaluation) }]
+        : [];
+    case "pair": {
+      const random = new Random(seed).fork("coin");
+      const coin = always("coin", ({ expected, row }) =>
+        random.integer(2) === 0 ? expected[0]! : fillTemplate(task.contrast!, row),
+      );
+      return [coin];
+    }
+    case "extract":
+      return [...learned(training, always), always("nearest sentence", nearestSentence)];
+    default: {
+      const { copy } = task;
+      const copied = copy === undefined ? [] : [always("copy", ({ row }) => fillTemplate(copy, row))];
+      return [...learned(training, always), ...copied];
+    }
+  }
+}
+
+function learned(
+  training: readonly TaskExample[],
+  always: (name: string, answerTo: (example: TaskExample) => string) => TaskBaseline,
+): TaskBaseline[] {
+  if (training.length === 0) return [];
+  const common = mostCommon(training.map(({ expected }) => expected[0] ?? ""));
+  const index = new Bm25(training.map(({ input }) => input));
+  const nearest = (input: string) => {
+    const place = index.nearest(input);
+    return place === undefined ? common : (training[place]!.expected[0] ?? "");
+  };
+  return [always("majority", () => common), always("retrieval", ({ input }) => nearest(input))];
+}
+
+function mostCommon(answers: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const answer of answers) counts.set(answer, (counts.get(answer) ?? 0) + 1);
+  return [...counts].reduce((best, one) => (one[1] > best[1] ? one : best))[0];
+}
+
+function nearestSentence({ row, input }: TaskExample): string {
+  const sentences = fieldValues("context", row)[0]!.split(/(?<=[.!?])\s+/u);
+  return sentences[new Bm25(sentences).nearest(input) ?? 0]!;
+}
+
+function byCounting(training: readonly TaskExample[], evaluation: readonly TaskExample[]): Prediction[] {
+  const bytesOf = (text: string) => new TextEncoder().encode(text);
+  const text = bytesOf(training.map(({ input }) => input).join("\n"));
+  const model = trainNgram(text, { order: ORDER, vocabularySize: 256 });
+  return evaluation.map((example) => {
+    const bytes = bytesOf(example.input);
+    const likelihood = { nats: model.totalNats(bytes), bytes: bytes.length, tokens: bytes.length };
+    return makePrediction(example, "", { likelihood });
+  });
+}
