@@ -31,6 +31,7 @@ export class DecoderClassifier implements SequenceClassifier {
   readonly problem: ClassificationProblem;
   readonly padId: number | undefined;
   readonly parameters: readonly Parameter[];
+  readonly headParameters: readonly Parameter[];
   readonly lookupPaths: readonly string[];
   readonly #head: Linear;
 
@@ -52,6 +53,7 @@ export class DecoderClassifier implements SequenceClassifier {
     // A table that is also the head of the language model is only looked up here.
     const tables = ofBody.filter(({ shape }) => shape.length === 2 && shape[0] === vocabularySize);
     this.lookupPaths = [...new Set([...body.lookupPaths, ...tables.map(({ path }) => path)])];
+    this.headParameters = scope.parameters;
     this.parameters = [...ofBody, ...scope.parameters];
   }
 

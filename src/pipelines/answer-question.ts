@@ -2,7 +2,7 @@ import type { EncodedInput } from "../codecs/encoded-input.ts";
 import { ConfigError, DataError } from "../core/errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { EncoderModel } from "./encoder-model.ts";
-import { largest, softmax } from "./largest.ts";
+import { largest, softmax } from "../core/largest.ts";
 
 /** A question and the text that holds its answer. */
 export interface Question {

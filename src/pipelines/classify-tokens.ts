@@ -3,7 +3,7 @@ import { ConfigError } from "../core/errors.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import { type Entity, GROUPINGS, type Grouping, groupEntities, type ScoredToken } from "./group-entities.ts";
-import { softmax } from "./largest.ts";
+import { softmax } from "../core/largest.ts";
 
 export interface ClassifyTokensOptions {
   /** How tokens become entities; default `simple`. */

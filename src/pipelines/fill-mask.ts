@@ -4,7 +4,7 @@ import { ConfigError, DataError } from "../core/errors.ts";
 import { input, type Tensor } from "../tensor/tensor.ts";
 import type { EncoderBatch } from "./encoder-batch.ts";
 import type { EncoderModel, EncoderText } from "./encoder-model.ts";
-import { largest, softmax } from "./largest.ts";
+import { largest, softmax } from "../core/largest.ts";
 
 // B texts · T tokens · N masks · C width · V vocabulary
 

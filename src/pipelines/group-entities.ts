@@ -1,4 +1,4 @@
-import { largest } from "./largest.ts";
+import { largest } from "../core/largest.ts";
 
 /**
  * How tokens become entities. `none`: each token is one. `simple`: neighbours of one label are joined, as the tags `B-` and `I-`
