@@ -7,7 +7,7 @@ import { hostTensor } from "../core/dtype.ts";
 import { ConfigError, FormatError } from "../core/errors.ts";
 import { readWeights } from "../engine/stored-tensor.ts";
 import { input } from "../tensor/tensor.ts";
-import { DecoderClassifier } from "./decoder-classifier.ts";
+import { DecoderClassifier, lastTokenLogits } from "./decoder-classifier.ts";
 import { describeModel } from "./describe-model.ts";
 import { type LoadedClassifier, loadClassifier, loadModel } from "./load-model.ts";
 import { saveClassifier } from "./save-model.ts";
@@ -30,7 +30,8 @@ afterAll(() => rmSync(root, { recursive: true }));
 
 async function scoresOf({ model, weights }: LoadedClassifier, tokens: Golden["tokens"]): Promise<number[]> {
   const shape = [tokens.length, tokens[0]!.length];
-  const scores = model.textLogits(
+  const scores = lastTokenLogits(
+    model,
     input("tokens", "int32", shape),
     input("lastPlaces", "int32", [tokens.length]),
   );

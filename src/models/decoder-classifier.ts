@@ -2,11 +2,18 @@
 
 import { hostTensor } from "../core/dtype.ts";
 import { ConfigError } from "../core/errors.ts";
+import type { LayerCaches } from "../nn/causal-attention.ts";
 import { Linear } from "../nn/linear.ts";
 import { normal, type Parameter, Scope } from "../nn/scope.ts";
 import { reachableNodes } from "../tensor/graph.ts";
 import { constant, input, type Tensor } from "../tensor/tensor.ts";
-import type { CausalLM, ClassificationProblem, DecoderShape, SequenceClassifier } from "./contracts.ts";
+import type {
+  CachedStep,
+  CausalLM,
+  ClassificationProblem,
+  DecoderShape,
+  SequenceClassifier,
+} from "./contracts.ts";
 
 /** Deviation of the head's first weights: `initializer_range` of the published configurations. */
 const WEIGHT_DEVIATION = 0.02;
@@ -19,13 +26,14 @@ export interface DecoderClassifierOptions {
 }
 
 /**
- * A decoder that sorts texts: a head without bias on the hidden state of each text's last token. Its body may have an adapter on it.
+ * A decoder that sorts texts: a head without bias on the hidden state of each text's last token, in place of the one that scores next
+ * tokens. So it is a decoder whose {@link logits} are those of labels, and adapters take it for one.
  *
  * Parameters are those that hidden states need, and the head's, `score.weight` `(L, C)`.
  *
  * @throws {ConfigError} if there are no labels.
  */
-export class DecoderClassifier implements SequenceClassifier {
+export class DecoderClassifier implements CausalLM, SequenceClassifier {
   readonly body: CausalLM;
   readonly labels: readonly string[];
   readonly problem: ClassificationProblem;
@@ -70,18 +78,12 @@ export class DecoderClassifier implements SequenceClassifier {
     return this.#head.forward(hidden);
   }
 
-  /** Tokens `(B, T)`, padded at the end, and the place of each text's last one, int32 `(B)` → scores `(B, L)`. */
-  textLogits(tokens: Tensor, lastPlaces: Tensor): Tensor {
-    const [B, T] = tokens.shape as [number, number];
-    const starts = constant(
-      hostTensor(
-        "int32",
-        [B],
-        Int32Array.from({ length: B }, (_, row) => row * T),
-      ),
-    );
-    const hidden = this.body.hidden(tokens).reshape([B * T, this.shape.width]);
-    return this.logits(hidden.gatherRows(lastPlaces.add(starts))); // (B, L)
+  hidden(tokens: Tensor): Tensor {
+    return this.body.hidden(tokens);
+  }
+
+  hiddenCached(tokens: Tensor, positions: Tensor, cache: LayerCaches): CachedStep {
+    return this.body.hiddenCached(tokens, positions, cache);
   }
 
   /** Where a text ends: its last token that is no padding; the first one if all are. */
@@ -90,6 +92,23 @@ export class DecoderClassifier implements SequenceClassifier {
     while (place > 0 && ids[place] === this.padId) place--;
     return place;
   }
+}
+
+/**
+ * Scores of whole texts by a classifier, perhaps with an adapter on it: tokens `(B, T)`, padded at the end, and the place of each text's
+ * last one, int32 `(B)` → `(B, L)`.
+ */
+export function lastTokenLogits(model: CausalLM, tokens: Tensor, lastPlaces: Tensor): Tensor {
+  const [B, T] = tokens.shape as [number, number];
+  const starts = constant(
+    hostTensor(
+      "int32",
+      [B],
+      Int32Array.from({ length: B }, (_, row) => row * T),
+    ),
+  );
+  const hidden = model.hidden(tokens).reshape([B * T, model.shape.width]);
+  return model.logits(hidden.gatherRows(lastPlaces.add(starts)));
 }
 
 /** The parameters that a decoder's hidden states are made of. */

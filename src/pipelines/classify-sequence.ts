@@ -1,8 +1,8 @@
 import { ConfigError } from "../core/errors.ts";
+import { softmax } from "../core/largest.ts";
 import type { ClassificationProblem } from "../models/contracts.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { EncoderModel, EncoderText } from "./encoder-model.ts";
-import { softmax } from "../core/largest.ts";
 
 /** What is made of scores: probabilities that add up to 1, one probability a label, or nothing. */
 export type ClassificationActivation = "softmax" | "sigmoid" | "none";

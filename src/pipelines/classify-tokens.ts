@@ -1,9 +1,9 @@
 import type { EncodedInput } from "../codecs/encoded-input.ts";
 import { ConfigError } from "../core/errors.ts";
+import { softmax } from "../core/largest.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import { type Entity, GROUPINGS, type Grouping, groupEntities, type ScoredToken } from "./group-entities.ts";
-import { softmax } from "../core/largest.ts";
 
 export interface ClassifyTokensOptions {
   /** How tokens become entities; default `simple`. */

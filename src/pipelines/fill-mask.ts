@@ -1,10 +1,10 @@
 import type { EncodedInput } from "../codecs/encoded-input.ts";
 import type { HostTensor } from "../core/dtype.ts";
 import { ConfigError, DataError } from "../core/errors.ts";
+import { largest, softmax } from "../core/largest.ts";
 import { input, type Tensor } from "../tensor/tensor.ts";
 import type { EncoderBatch } from "./encoder-batch.ts";
 import type { EncoderModel, EncoderText } from "./encoder-model.ts";
-import { largest, softmax } from "../core/largest.ts";
 
 // B texts · T tokens · N masks · C width · V vocabulary
 

@@ -1,6 +1,6 @@
+import { softmax } from "../core/largest.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { EncoderModel, TokenIds } from "./encoder-model.ts";
-import { softmax } from "../core/largest.ts";
 
 export interface NextSentenceOptions {
   /** Cut pairs that are longer than the model reads; they are refused otherwise. */

@@ -2,8 +2,8 @@
 
 import { type HostTensor, hostTensor } from "../../core/dtype.ts";
 import { ConfigError } from "../../core/errors.ts";
-import type { Encoder, EncoderHeads, EncoderInput, TaskHead } from "../../models/contracts.ts";
-import type { DecoderClassifier } from "../../models/decoder-classifier.ts";
+import type { CausalLM, Encoder, EncoderHeads, EncoderInput, TaskHead } from "../../models/contracts.ts";
+import { type DecoderClassifier, lastTokenLogits } from "../../models/decoder-classifier.ts";
 import type { Parameter } from "../../nn/scope.ts";
 import { reachableNodes } from "../../tensor/graph.ts";
 import { input, type Tensor } from "../../tensor/tensor.ts";
@@ -36,15 +36,11 @@ export interface ScoringModel {
 }
 
 /**
- * An encoder with a task's head, or a decoder with one.
+ * An encoder with a task's head, perhaps with an adapter on it.
  *
- * @throws {ConfigError} if the encoder has no such head, or several.
+ * @throws {ConfigError} if it has no such head, or several.
  */
-export function scoringModel(model: Encoder | DecoderClassifier): ScoringModel {
-  return "heads" in model ? encoderScores(model) : decoderScores(model);
-}
-
-function encoderScores(encoder: Encoder): ScoringModel {
+export function encoderScores(encoder: Encoder): ScoringModel {
   const { head, score } = readHead(encoder.heads);
   const inputs = ({ batchSize: B, contextLength: T }: BatchShape): EncoderInput => {
     const of = (name: string) => input(name, "int32", [B, T]);
@@ -70,30 +66,40 @@ function encoderScores(encoder: Encoder): ScoringModel {
   };
 }
 
-function decoderScores(model: DecoderClassifier): ScoringModel {
-  const { parameters, shape, labels, problem } = model;
+/**
+ * A decoder that sorts texts.
+ *
+ * @param model default: the classifier itself; else it with an adapter on it
+ */
+export function decoderScores(classifier: DecoderClassifier, model: CausalLM = classifier): ScoringModel {
+  const { labels, problem, headParameters } = classifier;
+  const { parameters, shape } = model;
   return {
     head: { kind: "sequence", labels, problem },
     parameters,
-    headParameters: model.headParameters,
+    headParameters,
     shape,
     scores: ({ batchSize: B, contextLength: T }) => {
       const tokens = input("tokens", "int32", [B, T]);
-      return { label: model.textLogits(tokens, input("lastPlaces", "int32", [B])) };
+      return { label: lastTokenLogits(model, tokens, input("lastPlaces", "int32", [B])) };
     },
     feeds: (texts, contextLength) => ({
       tokens: padded(texts, contextLength, ({ ids }) => ids),
       lastPlaces: hostTensor(
         "int32",
         [texts.length],
-        Int32Array.from(texts, ({ ids }) => model.lastPlace(ids)),
+        Int32Array.from(texts, ({ ids }) => classifier.lastPlace(ids)),
       ),
     }),
   };
 }
 
 /** The one head for a task that an encoder has, and its scores by name. */
-function readHead({ sequenceClassifier: texts, tokenClassifier: tokens, answerLogits: answers }: EncoderHeads): {
+function readHead({
+  sequenceClassifier: texts,
+  tokenClassifier: tokens,
+  answerLogits: answers,
+}: EncoderHeads): {
   readonly head: TaskHead;
   readonly score: (hidden: Tensor, mask: Tensor) => Readonly<Record<string, Tensor>>;
 } {
@@ -126,7 +132,7 @@ function readHead({ sequenceClassifier: texts, tokenClassifier: tokens, answerLo
 }
 
 /** The parameters that results need, but not what they are computed from. */
-function parametersBetween(
+export function parametersBetween(
   parameters: readonly Parameter[],
   from: Tensor,
   results: readonly Tensor[],
