@@ -94,5 +94,20 @@ export { PrefixTuning, type PrefixTuningOptions } from "./prefix-tuning.ts";
 export { PromptTuning, type PromptTuningOptions } from "./prompt-tuning.ts";
 export { RowMeasure, type RowMeasureOptions, type RowMetric } from "./row-measure.ts";
 export { eachRow, type RowBatching, rowStream } from "./row-stream.ts";
+export {
+  type AnswerReading,
+  type AnswerTarget,
+  type AskedQuestion,
+  answerSpans,
+  type WindowAnswer,
+} from "./tasks/answer-kind.ts";
+export { decoderWithHead, encoderWithHead, type Weighted, type WithHead } from "./tasks/new-head.ts";
+export { decoderScores, encoderScores, type ScoringModel, type TextIds } from "./tasks/scoring-model.ts";
+export { Supervised, type TaskBatching, taskStream } from "./tasks/supervised.ts";
+export { type TagTarget, wordTags } from "./tasks/tag-kind.ts";
+export type { TaskKind, TaskOutcome, TaskPrediction, TaskRow } from "./tasks/task-kind.ts";
+export { TaskMeasure, type TaskMeasureOptions } from "./tasks/task-measure.ts";
+export { answerRows, type EncodeTaskOptions, tagRows, textRows } from "./tasks/task-rows.ts";
+export { type Choice, multiLabel, regression, singleLabel } from "./tasks/text-kinds.ts";
 export { Teacher, teachingStream } from "./teacher.ts";
 export { numLearnt, rowTargets, type TrainingRow } from "./training-row.ts";
