@@ -1,9 +1,9 @@
 // Training runs of tasks with labels, small enough for tests.
 
 import { join } from "node:path";
+import { LabelMeasure } from "../src/adapt/tasks/label-measure.ts";
 import { type Supervised, taskStream } from "../src/adapt/tasks/supervised.ts";
 import type { TaskRow } from "../src/adapt/tasks/task-kind.ts";
-import { TaskMeasure } from "../src/adapt/tasks/task-measure.ts";
 import type { Weights } from "../src/core/weights.ts";
 import type { Parameter } from "../src/nn/scope.ts";
 import { trainOptions } from "../src/train/options.ts";
@@ -49,7 +49,7 @@ export async function runTask<T, R>(
     examples: taskStream(objective, rows, batching),
     measure: (arena: ParameterArena) => {
       const now = new Map([...frozen, ...arena.weights()]);
-      return new TaskMeasure(engine, objective, { rows: heldOut, weights: now, ...batching });
+      return new LabelMeasure(engine, objective, { rows: heldOut, weights: now, ...batching });
     },
     directory: join(root, name),
     identity: { configHash: "", tokenizerHash: "", dataHash: "" },

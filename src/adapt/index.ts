@@ -101,12 +101,12 @@ export {
   answerSpans,
   type WindowAnswer,
 } from "./tasks/answer-kind.ts";
+export { LabelMeasure, type LabelMeasureOptions } from "./tasks/label-measure.ts";
 export { decoderWithHead, encoderWithHead, type Weighted, type WithHead } from "./tasks/new-head.ts";
 export { decoderScores, encoderScores, type ScoringModel, type TextIds } from "./tasks/scoring-model.ts";
 export { Supervised, type TaskBatching, taskStream } from "./tasks/supervised.ts";
 export { type TagTarget, wordTags } from "./tasks/tag-kind.ts";
 export type { TaskKind, TaskOutcome, TaskPrediction, TaskRow } from "./tasks/task-kind.ts";
-export { TaskMeasure, type TaskMeasureOptions } from "./tasks/task-measure.ts";
 export { answerRows, type EncodeTaskOptions, tagRows, textRows } from "./tasks/task-rows.ts";
 export { type Choice, multiLabel, regression, singleLabel } from "./tasks/text-kinds.ts";
 export { Teacher, teachingStream } from "./teacher.ts";

@@ -24,10 +24,10 @@ import { initializeParameters } from "../../nn/scope.ts";
 import { trainOnly } from "../../train/train-only.ts";
 import { AdaptedDecoder, AdaptedEncoder, firstAdapterWeights } from "../adapter.ts";
 import { Lora } from "../lora.ts";
+import { LabelMeasure } from "./label-measure.ts";
 import { decoderWithHead, encoderWithHead, type Weighted } from "./new-head.ts";
 import { decoderScores, encoderScores } from "./scoring-model.ts";
 import { Supervised } from "./supervised.ts";
-import { TaskMeasure } from "./task-measure.ts";
 import { textRows } from "./task-rows.ts";
 import { multiLabel, regression, singleLabel } from "./text-kinds.ts";
 
@@ -101,7 +101,7 @@ describe.skipIf(!isThere)(`banking77${isThere ? "" : ` (skipped: ${BANKING} is n
     expect(most / heldOut.length).toBeLessThan(0.35);
     expect(metric(result)).toBeGreaterThan(0.8);
 
-    const measure = new TaskMeasure(engine, objective, {
+    const measure = new LabelMeasure(engine, objective, {
       ...{ rows: heldOut, weights: result.all, contextLength: CONTEXT },
     });
     const { predictions, quality } = await measure.outcome();

@@ -10,22 +10,22 @@ import { measuredBatches, type Supervised, type TaskBatching } from "./supervise
 import type { TaskOutcome, TaskRow } from "./task-kind.ts";
 
 /** What is measured. */
-export interface TaskMeasureOptions<T> extends Pick<TaskBatching, "contextLength" | "maxBuckets"> {
+export interface LabelMeasureOptions<T> extends Pick<TaskBatching, "contextLength" | "maxBuckets"> {
   readonly rows: readonly TaskRow<T>[];
   /** By parameter path, trained and frozen; those in memory are read anew each time, where they lie. */
   readonly weights: Weights;
 }
 
 /** Measures a task on rows held out, and tells what the model said of each. */
-export class TaskMeasure<T, R> implements Measure {
+export class LabelMeasure<T, R> implements Measure {
   readonly #engine: Engine;
   readonly #objective: Supervised<T, R>;
-  readonly #options: TaskMeasureOptions<T>;
+  readonly #options: LabelMeasureOptions<T>;
   readonly #batches: readonly RowBatch[];
   readonly #programs = new Map<string, Program>();
 
   /** @throws {ConfigError} if there are no rows, or one is longer than the context. */
-  constructor(engine: Engine, objective: Supervised<T, R>, options: TaskMeasureOptions<T>) {
+  constructor(engine: Engine, objective: Supervised<T, R>, options: LabelMeasureOptions<T>) {
     this.#engine = engine;
     this.#objective = objective;
     this.#options = options;
