@@ -12,7 +12,8 @@ import { engine } from "./tiny-run.ts";
 
 // Golden values of tools/golden/peft_adapters.py: Python peft, float64 runs of float32 weights.
 
-const FIXTURES = new URL("./fixtures/", import.meta.url).pathname;
+/** Where all fixtures are. */
+export const FIXTURES: string = new URL("./fixtures/", import.meta.url).pathname;
 
 /** Where the adapters are. */
 export const PEFT_FIXTURES: string = join(FIXTURES, "peft");
@@ -30,9 +31,8 @@ export function peftGolden(name: string): PeftGolden {
   return JSON.parse(readFileSync(join(PEFT_FIXTURES, name, "golden.json"), "utf8")) as PeftGolden;
 }
 
-/** A checkpoint among the fixtures. */
-export function fixtureBase(name: string): AdapterBase {
-  const directory = join(FIXTURES, name);
+/** A checkpoint among the fixtures, or one like it elsewhere. */
+export function fixtureBase(name: string, directory: string = join(FIXTURES, name)): AdapterBase {
   return name.startsWith("bert/") ? loadEncoder(directory) : loadModel(directory);
 }
 

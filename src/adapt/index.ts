@@ -23,6 +23,8 @@ export { instructionRow } from "./instruction-row.ts";
 export { JoinedAdapter } from "./joined-adapter.ts";
 export { type LinearModule, linearModules, selectModules, type Targets } from "./linear-modules.ts";
 export { type Drop, Lora, type LoraOptions } from "./lora.ts";
+export { type MergeOptions, mergeAdapter } from "./merge-adapter.ts";
+export { type MergeReport, mergeModel } from "./merge-model.ts";
 export { joinRows, type PackedRow, packBins } from "./pack-rows.ts";
 export { type PackedLayout, packedHidden } from "./packed-decoder.ts";
 export { PackedNextToken } from "./packed-next-token.ts";

@@ -60,6 +60,10 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: "how well a model does a task, beside baselines",
     load: async () => (await import("./eval.ts")).evaluate,
   },
+  merge: {
+    summary: "a model with an adapter merged into its weights",
+    load: async () => (await import("./merge.ts")).merge,
+  },
   quantize: {
     summary: "make a model smaller and faster: 4 or 8 bits a weight",
     load: async () => (await import("./quantize.ts")).quantize,

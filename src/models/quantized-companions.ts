@@ -13,8 +13,8 @@ const COMPANIONS: readonly RegExp[] = [
   /^[0-9]+_[A-Za-z]+\/config\.json$/,
 ];
 
-/** All of a quantised model's directory but its weights: the configuration, and what the original has beside it. */
-export function companions({ path, config }: ModelDirectory, plan: QuantizationPlan) {
+/** What a directory has besides configuration and weights, and its card. */
+export function companionFiles({ path }: ModelDirectory) {
   const names = readdirSync(path, { withFileTypes: true }).flatMap((entry) =>
     entry.isDirectory() ? [`${entry.name}/config.json`] : [entry.name],
   );
@@ -26,15 +26,25 @@ export function companions({ path, config }: ModelDirectory, plan: QuantizationP
   const files = Object.fromEntries(
     present.map((name) => [name, new Uint8Array(readFileSync(join(path, name)))]),
   );
-  const generation = join(path, "generation_config.json");
+  const [generation, card] = ["generation_config.json", "README.md"].map((name) => join(path, name));
   return {
-    ...(existsSync(generation) && { generationConfig: readJsonObject(generation) }),
-    config: { ...config, quantization_config: quantizationConfig(plan) },
-    files: { ...files, "README.md": card(path, plan) },
+    ...(existsSync(generation!) && { generationConfig: readJsonObject(generation!) }),
+    ...(existsSync(card!) && { card: readFileSync(card!, "utf8") }),
+    files,
   };
 }
 
-function card(path: string, { blockSize, schemes, kept }: QuantizationPlan): string {
+/** All of a quantised model's directory but its weights: the configuration, and what the original has beside it. */
+export function companions(opened: ModelDirectory, plan: QuantizationPlan) {
+  const { files, card: original, ...others } = companionFiles(opened);
+  return {
+    ...others,
+    config: { ...opened.config, quantization_config: quantizationConfig(plan) },
+    files: { ...files, "README.md": card(original, plan) },
+  };
+}
+
+function card(original: string | undefined, { blockSize, schemes, kept }: QuantizationPlan): string {
   const counts = Object.keys(SCHEME_BITS).flatMap((scheme) => {
     const count = [...schemes.values()].filter((of) => of === scheme).length;
     return count > 0 ? [`${count} matrices in ${scheme}`] : [];
@@ -45,8 +55,5 @@ function card(path: string, { blockSize, schemes, kept }: QuantizationPlan): str
     `Quantised by Plinth: ${counts.join(", ")}, in blocks of ${blockSize}; ${kept.length} matrices as they were.`,
     "",
   ].join("\n");
-  const original = join(path, "README.md");
-  return existsSync(original)
-    ? `${readFileSync(original, "utf8").trimEnd()}\n\n${note}`
-    : `# Model\n\n${note}`;
+  return `${original?.trimEnd() ?? "# Model"}\n\n${note}`;
 }

@@ -1,0 +1,98 @@
+import { join } from "node:path";
+import type { HostTensor } from "../core/dtype.ts";
+import type { Weight } from "../core/weights.ts";
+import { readWeight } from "../engine/stored-tensor.ts";
+import { writeModelDirectory } from "../hub/model-directory.ts";
+import type { NamedTensor } from "../hub/safetensors-writer.ts";
+import type { CausalLM, Encoder } from "../models/contracts.ts";
+import { loadEncoder, loadModel } from "../models/load-model.ts";
+import { openCheckpoint } from "../models/open-checkpoint.ts";
+import { companionFiles } from "../models/quantized-companions.ts";
+import { encoderFamilyOf, familyOf, isEncoderType } from "../models/registry.ts";
+import { checkDense, type MergeOptions, mergeSteps } from "./merge-adapter.ts";
+import { type LoadAdapterOptions, type LoadedAdapter, loadAdapter } from "./peft/adapter-file.ts";
+
+/** What a merger did. */
+export interface MergeReport {
+  readonly peftType: string;
+  /** Tensors of the base that are others now. */
+  readonly changed: number;
+  readonly kept: number;
+}
+
+/**
+ * Writes a model directory in which an adapter has become part of the weights, float32, whole or not at all: one tensor is in memory
+ * at a time. Base and adapter stay as they are.
+ *
+ * @throws as `loadAdapter` and `mergeAdapter`, and {EnvironmentError} if `target` holds something else or the system refuses.
+ */
+export function mergeModel(
+  source: string,
+  adapterDirectory: string,
+  target: string,
+  options: MergeOptions & LoadAdapterOptions = {},
+): MergeReport {
+  const opened = openCheckpoint(source);
+  opened.close();
+  const { config } = opened;
+  const where = join(source, "config.json");
+  if (isEncoderType(config.model_type)) {
+    const { model, weights } = loadEncoder(source);
+    const names = (path: string, of: Encoder) => encoderFamilyOf(of.family, where).publishedNames(path, of);
+    return write({ model, weights, names });
+  }
+  const { model, weights } = loadModel(source);
+  const names = (path: string, of: CausalLM) => familyOf(of.family, where).publishedNames(path, of);
+  return write({ model, weights, names });
+
+  function write<M extends CausalLM | Encoder>({ model, weights, names }: Mergeable<M>): MergeReport {
+    const loaded = loadAdapter(adapterDirectory, { model, weights }, options);
+    const steps = mergeSteps(loaded.adapter, loaded.weights);
+    const changed = new Set([...steps.keys(), ...loaded.weights.keys()]);
+    const tensors = model.parameters.flatMap(({ path, shape }): NamedTensor[] => {
+      const weight = loaded.weights.get(path) ?? weights.get(path)!;
+      checkDense(path, weight, options);
+      const tensor = mergedLater(weight, shape, steps.get(path));
+      return names(path, model).map((name) => [name, tensor]);
+    });
+    const { quantization_config: _quantization, torch_dtype: _dtype, ...rest } = config;
+    const { files, card, ...companions } = companionFiles(opened);
+    writeModelDirectory(target, {
+      ...companions,
+      config: { ...rest, dtype: "float32" },
+      tensors,
+      files: { ...files, "README.md": cardOf(card, loaded) },
+    });
+    const numChanged = model.parameters.filter(({ path }) => changed.has(path)).length;
+    return {
+      ...{ peftType: loaded.peftType, changed: numChanged },
+      kept: model.parameters.length - numChanged,
+    };
+  }
+}
+
+interface Mergeable<M> {
+  readonly model: M;
+  readonly weights: ReadonlyMap<string, Weight>;
+  readonly names: (path: string, model: M) => readonly string[];
+}
+
+/** A tensor whose numbers are worked out when they are written. */
+function mergedLater(
+  weight: Weight,
+  shape: readonly number[],
+  step: ((tensor: HostTensor) => HostTensor) | undefined,
+): HostTensor {
+  return {
+    ...{ dtype: "float32", shape },
+    get data() {
+      const tensor = readWeight(weight);
+      return (step?.(tensor) ?? tensor).data;
+    },
+  };
+}
+
+function cardOf(original: string | undefined, { peftType, directory }: LoadedAdapter): string {
+  const note = `## Merger\n\nAn adapter (${peftType}, ${JSON.stringify(directory)}) was merged into the weights by Plinth.\n`;
+  return `${original?.trimEnd() ?? "# Model"}\n\n${note}`;
+}
