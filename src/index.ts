@@ -195,6 +195,13 @@ export {
 export { availableMemory } from "./plan/available-memory.ts";
 export { checkMemory } from "./plan/check-memory.ts";
 export { forecastMemory, type MemoryForecast, type MemoryRequest } from "./plan/memory-forecast.ts";
+export { type AdaptOptions, type AdaptResult, adapt } from "./recipes/adapt/adapt.ts";
+export type { AdaptRecipe } from "./recipes/adapt/adapt-recipe.ts";
+export type { Costs } from "./recipes/adapt/costs.ts";
+export { METHODS } from "./recipes/adapt/methods.ts";
+export { type GridPoint, parseGrid, runSweep, type SweepEntry, sweepTable } from "./recipes/adapt/sweep.ts";
+export type { DataSources } from "./recipes/adapt/task.ts";
+export { TASKS } from "./recipes/adapt/tasks.ts";
 export { type PretrainOptions, type PretrainResult, pretrain } from "./recipes/pretrain.ts";
 export { type QuickstartOptions, type QuickstartResult, quickstart } from "./recipes/quickstart.ts";
 export { applySettings, type Recipe, type RecipeInput, readRecipe } from "./recipes/recipe.ts";

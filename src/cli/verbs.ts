@@ -16,6 +16,10 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: "train a base model from text, code or both",
     load: async () => (await import("./pretrain.ts")).pretrain,
   },
+  adapt: {
+    summary: "specialise a base model for a task, cheaply",
+    load: async () => (await import("./adapt.ts")).adapt,
+  },
   generate: {
     summary: "continue a prompt",
     load: async () => (await import("./generate.ts")).generate,

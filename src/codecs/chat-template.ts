@@ -94,6 +94,11 @@ export class ChatTemplate {
     return finalText === undefined ? text : this.#cutAtTag(text, finalText);
   }
 
+  /** The usual template, as it is written. */
+  get defaultSource(): string | undefined {
+    return this.#sources.default;
+  }
+
   /** Whether the template that these options choose says, by `{% generation %}` blocks, what the assistant writes. */
   marksGenerated(options: ChatRenderOptions = {}): boolean {
     return this.#template(this.#choose(options)).marksGenerated;

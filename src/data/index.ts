@@ -42,8 +42,8 @@ export type { RawRow } from "./rows/raw-row.ts";
 export { type RowSource, readRows } from "./rows/read-rows.ts";
 export {
   batchAll,
-  RowBatches,
   type RowBatch,
+  RowBatches,
   type RowBatchOptions,
   type RowCursor,
 } from "./rows/row-batches.ts";

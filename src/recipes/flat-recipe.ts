@@ -1,11 +1,14 @@
 import { createHash } from "node:crypto";
-import type { Recipe } from "./recipe.ts";
 
 /** A recipe as one flat table, by `section.key`. */
 export type FlatRecipe = Readonly<Record<string, string | number | boolean>>;
 
-/** @example flattenRecipe(recipe)["train.steps"]; // => 2000 */
-export function flattenRecipe(recipe: Recipe): FlatRecipe {
+/**
+ * A recipe of any kind: sections of settings.
+ *
+ * @example flattenRecipe(recipe)["train.steps"]; // => 2000
+ */
+export function flattenRecipe(recipe: object): FlatRecipe {
   return Object.fromEntries(
     Object.entries(recipe).flatMap(([section, values]) =>
       Object.entries(values as object).flatMap(([key, value]) =>
@@ -29,7 +32,7 @@ export const IMPLIED: FlatRecipe = {
 };
 
 /** Identifies the configuration of a run, whatever the order of its keys. */
-export function hashRecipe(recipe: Recipe): string {
+export function hashRecipe(recipe: object): string {
   const told = Object.entries(flattenRecipe(recipe)).filter(([key, value]) => IMPLIED[key] !== value);
   const sorted = told.sort(([a], [b]) => (a < b ? -1 : 1));
   return createHash("sha256").update(JSON.stringify(sorted)).digest("hex");

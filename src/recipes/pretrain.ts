@@ -8,15 +8,16 @@ import { prepareCorpus } from "../data/prepare.ts";
 import type { SourceSpec } from "../data/sources.ts";
 import type { SplitOptions } from "../data/split-reader.ts";
 import type { Engine } from "../engine/engine.ts";
+import { countParameters } from "../nn/scope.ts";
 import type { TrainEvent } from "../train/events.ts";
 import type { Baseline } from "../train/report.ts";
 import { acquireRunLock } from "../train/run-lock.ts";
 import type { TrainResult } from "../train/train-run.ts";
 import { train } from "../train/trainer.ts";
 import { decoderTrainee } from "./decoder-trainee.ts";
-import { describeRun, modelCard } from "./describe.ts";
+import { describeCorpus, describeRun, modelCard } from "./describe.ts";
 import { encoderTrainee, maskingVocabulary } from "./encoder-trainee.ts";
-import { hashRecipe } from "./flat-recipe.ts";
+import { flattenRecipe, hashRecipe } from "./flat-recipe.ts";
 import { Journal } from "./journal.ts";
 import type { Recipe } from "./recipe.ts";
 import { beginRunDirectory, checkRunDirectory, MODEL_DIRECTORY } from "./run-directory.ts";
@@ -121,7 +122,18 @@ async function pretrainOn(
   const data = { train: corpus.train, heldOut, heldOutBytes: heldOutBytes(corpus, tokenizer) };
   const trainee = create({ engine, recipe, tokenizer, ...data, prompt });
   const baselines = trainee.baselines();
-  const journal = new Journal(options, manifest, trainee, baselines);
+  const modelDirectory = join(directory, MODEL_DIRECTORY);
+  const journal = new Journal({
+    ...{ directory, resume, onEvent: options.onEvent, command: options.command },
+    nextCommands: trainee.nextCommands(modelDirectory),
+    description: {
+      title: describeRun(trainee.model),
+      machine: options.machine,
+      config: { parameters: countParameters(trainee.model.parameters), ...flattenRecipe(recipe) },
+      corpus: describeCorpus(manifest),
+      baselines,
+    },
+  });
   try {
     const result = await train({
       ...{ engine, directory, resume, options: recipe.train, ...(signal && { signal }) },
@@ -138,7 +150,6 @@ async function pretrainOn(
       onEvent: (event) => journal.record(event),
       sample: (weights) => trainee.sample(weights),
     });
-    const modelDirectory = join(directory, MODEL_DIRECTORY);
     const finished = result.reason !== "stopped";
     const controls = finished ? await trainee.controls(result.bestWeights) : [];
     if (finished) {

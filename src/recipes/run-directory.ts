@@ -5,8 +5,9 @@ import { ConfigError } from "../core/errors.ts";
 import { writeFileAtomic } from "../hub/atomic-write.ts";
 import { readJsonObject } from "../hub/read-json-file.ts";
 import { serializeJson } from "../hub/serialize-json.ts";
+import type { JsonObject } from "../hub/strict-json.ts";
 import { CheckpointStore } from "../train/checkpoint.ts";
-import { flattenRecipe, IMPLIED } from "./flat-recipe.ts";
+import { type FlatRecipe, flattenRecipe, IMPLIED } from "./flat-recipe.ts";
 import type { ModelRecipe } from "./model-recipe.ts";
 import { type Recipe, type RecipeInput, readRecipe } from "./recipe.ts";
 
@@ -27,6 +28,16 @@ export const MODEL_DIRECTORY = "model";
  * @throws {ConfigError} if there is none, or it is not a recipe.
  */
 export function readRunRecipe(directory: string): Recipe {
+  const { model, ...sections } = readRunSections(directory) as RecipeInput;
+  return readRecipe({ ...sections, model: { family: "gpt2", ...model } as Partial<ModelRecipe> });
+}
+
+/**
+ * The sections of whatever recipe a run that is to go on has, not yet checked.
+ *
+ * @throws {ConfigError} if there is none.
+ */
+export function readRunSections(directory: string): JsonObject {
   const path = join(directory, RECIPE_FILE);
   if (!existsSync(path)) {
     throw new ConfigError({
@@ -36,8 +47,7 @@ export function readRunRecipe(directory: string): Recipe {
       fix: "Start without --resume, or name the recipe.",
     });
   }
-  const { model, ...sections } = readJsonObject(path) as RecipeInput;
-  return readRecipe({ ...sections, model: { family: "gpt2", ...model } as Partial<ModelRecipe> });
+  return readJsonObject(path);
 }
 
 /**
@@ -46,7 +56,7 @@ export function readRunRecipe(directory: string): Recipe {
  * @throws {ConfigError} if it holds a run that is not to be resumed, none that could be, or one of another recipe:
  *   then the first setting that differs is named.
  */
-export function checkRunDirectory(directory: string, recipe: Recipe, resume: boolean): void {
+export function checkRunDirectory(directory: string, recipe: object, resume: boolean): void {
   const last = new CheckpointStore(join(directory, "checkpoints")).list().at(-1);
   if (resume && !last) {
     throw new ConfigError({
@@ -71,16 +81,17 @@ export function checkRunDirectory(directory: string, recipe: Recipe, resume: boo
 }
 
 /** Writes down what a new run is, and clears away the metrics of one that ended before its first checkpoint. */
-export function beginRunDirectory(directory: string, recipe: Recipe, tokenizer: Tokenizer): void {
+export function beginRunDirectory(directory: string, recipe: object, tokenizer: Tokenizer): void {
   rmSync(join(directory, METRICS_FILE), { force: true });
   writeFileAtomic(join(directory, RECIPE_FILE), serializeJson({ ...recipe }, RECIPE_FILE));
   writeFileAtomic(join(directory, TOKENIZER_FILE), JSON.stringify(tokenizer.toJSON()));
 }
 
-function checkSameRecipe(directory: string, recipe: Recipe): void {
+function checkSameRecipe(directory: string, recipe: object): void {
   const path = join(directory, RECIPE_FILE);
-  const began = { ...IMPLIED, ...flattenRecipe(readJsonObject(path) as unknown as Recipe) };
   const now = flattenRecipe(recipe);
+  const implied = Object.entries(IMPLIED).filter(([key]) => Object.hasOwn(now, key));
+  const began: FlatRecipe = { ...Object.fromEntries(implied), ...flattenRecipe(readJsonObject(path)) };
   // The family first: where it differs, much else does too.
   for (const key of new Set(["model.family", ...Object.keys(now), ...Object.keys(began)])) {
     if (Object.is(began[key], now[key])) continue;

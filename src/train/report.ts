@@ -26,6 +26,8 @@ export interface RunReport {
   readonly baselines: readonly Baseline[];
   /** Commands to type next. */
   readonly next: readonly string[];
+  /** Further parts, as HTML whose texts are escaped. */
+  readonly sections?: readonly string[];
 }
 
 /**
@@ -43,6 +45,7 @@ export function renderReport(report: RunReport): string {
     `<h2>Loss</h2>\n${renderLossChart(summary, report.baselines)}`,
     renderQualityChart(summary, report.baselines),
     renderMultiples(summary),
+    ...(report.sections ?? []),
     renderSamples(findType(report.events, "sample")),
     renderIncidents(report.events),
     renderFacts(report, summary),

@@ -1,7 +1,7 @@
 import { type ChatMessage, checkMessages } from "../../codecs/chat-messages.ts";
 import { DataError } from "../../core/errors.ts";
-import type { Chat, Preference, TextOrMessages } from "./examples.ts";
 import type { ExampleKind } from "./example-kind.ts";
+import type { Chat, Preference, TextOrMessages } from "./examples.ts";
 import { describeValue } from "./raw-row.ts";
 import type { RowFields } from "./row-fields.ts";
 

@@ -1,5 +1,5 @@
-import type { Classification, MultiLabel, Regression, Tokens } from "./examples.ts";
 import type { ExampleKind } from "./example-kind.ts";
+import type { Classification, MultiLabel, Regression, Tokens } from "./examples.ts";
 import { describeValue } from "./raw-row.ts";
 import type { RowFields } from "./row-fields.ts";
 

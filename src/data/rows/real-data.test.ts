@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { collectLabels } from "./labels.ts";
 import { CLASSIFICATION } from "./labelled-kinds.ts";
+import { collectLabels } from "./labels.ts";
 import { loadExamples } from "./load-examples.ts";
 import { splitRows } from "./split-rows.ts";
 import { INSTRUCTION, QUESTION_ANSWER } from "./text-kinds.ts";

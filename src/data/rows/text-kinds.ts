@@ -1,5 +1,5 @@
-import type { AnswerSpan, Instruction, QuestionAnswer, Text } from "./examples.ts";
 import type { ExampleKind } from "./example-kind.ts";
+import type { AnswerSpan, Instruction, QuestionAnswer, Text } from "./examples.ts";
 import { describeValue } from "./raw-row.ts";
 import type { RowFields } from "./row-fields.ts";
 

@@ -1,0 +1,155 @@
+import { ConfigError } from "../core/errors.ts";
+import type { LoadOptions } from "../data/rows/load-examples.ts";
+import { parseFieldMapping } from "../data/rows/row-fields.ts";
+import { Engine } from "../engine/engine.ts";
+import { type AdaptOptions, type AdaptResult, adapt as runAdaptation } from "../recipes/adapt/adapt.ts";
+import type { AdaptInput } from "../recipes/adapt/adapt-recipe.ts";
+import { METHODS } from "../recipes/adapt/methods.ts";
+import { parseGrid, runSweep, sweepTable } from "../recipes/adapt/sweep.ts";
+import type { DataSources } from "../recipes/adapt/task.ts";
+import { TASKS } from "../recipes/adapt/tasks.ts";
+import { applySettings } from "../recipes/recipe.ts";
+import { showQuality } from "../train/quality.ts";
+import { commandName } from "./command-name.ts";
+import { boolean, choice, integer, list, required, type SettingValue, settings, text } from "./flag-specs.ts";
+import { describeMachine, readMachine } from "./machine.ts";
+import { MODEL_ARGUMENT, modelDirectory } from "./model-argument.ts";
+import { defineVerb, type Verb } from "./verb.ts";
+
+/** `plinth adapt`: a base model made good at one task. */
+export const adapt: Verb = defineVerb({
+  name: "adapt",
+  summary: "specialise a base model for a task, cheaply",
+  positionals: [MODEL_ARGUMENT],
+  flags: {
+    task: required(choice(Object.keys(TASKS), { describe: describeTable("what it is to learn", TASKS) })),
+    method: choice(Object.keys(METHODS), {
+      describe: describeTable("how much of it is trained", METHODS),
+      fallback: "lora",
+    }),
+    data: required(
+      list({
+        describe: "files, folders or globs of examples: .jsonl, .json, .csv, .tsv, .parquet, .txt",
+        placeholder: "PATH…",
+      }),
+    ),
+    validation: list({
+      describe: "files of examples held out, or the share of --data to hold out; default 0.1",
+      placeholder: "PATH…|SHARE",
+    }),
+    field: list({
+      describe: "which column holds a field, e.g. prompt=question; dots lead into objects",
+      placeholder: "FIELD=COLUMN…",
+    }),
+    each: text({
+      describe: "a column with lists of objects, each an example of its own",
+      placeholder: "COLUMN",
+    }),
+    group: text({
+      describe: "rows that agree in this column stay on one side of the split",
+      placeholder: "COLUMN",
+    }),
+    out: required(text({ describe: "directory for everything the run makes", placeholder: "DIR" })),
+    set: settings({ describe: "change settings, e.g. train.steps=300 lora.rank=16 data.longRows=truncate" }),
+    sweep: list({
+      describe: "a run for each combination, e.g. train.learningRate=1e-3,3e-4 lora.rank=4,8",
+      placeholder: "KEY=A,B…",
+    }),
+    resume: boolean({ describe: "continue from the newest checkpoint" }),
+    threads: integer({ describe: "threads for the arithmetic; default: all cores", min: 1 }),
+  },
+  example: "plinth adapt runs/first --task instruct --data qa.jsonl --field completion=answer --out runs/qa",
+  run: async ({ positionals: [word], flags, out, signal }) => {
+    const display = out.openDisplay();
+    const options: AdaptOptions = {
+      engine: new Engine(flags.threads === undefined ? {} : { threads: flags.threads }),
+      base: modelDirectory(word!),
+      baseName: word!,
+      ...{ task: flags.task, method: flags.method, resume: flags.resume, directory: flags.out, signal },
+      ...readData(flags),
+      machine: describeMachine(readMachine()),
+      command: commandName(),
+      onEvent: (event) => display.handle(event),
+    };
+    if (flags.sweep.length === 0) {
+      const result = await runAdaptation(options);
+      out.result(summaryOf(result), describeResult(result));
+      return;
+    }
+    const grid = parseGrid(flags.sweep);
+    const entries = await runSweep(options, grid, (point, index) => {
+      out.notice(`run ${index + 1} of ${grid.length}: ${JSON.stringify(point)}`);
+    });
+    const value = entries.map(({ point, directory, isBest, result }) => ({
+      ...{ point, directory, isBest },
+      ...summaryOf(result),
+    }));
+    out.result(value, sweepTable(entries));
+  },
+});
+
+function describeTable(what: string, table: Readonly<Record<string, { readonly summary: string }>>): string {
+  const lines = Object.entries(table).map(([name, { summary }]) => `${name} (${summary})`);
+  return `${what}: ${lines.join("; ")}`;
+}
+
+interface DataFlags {
+  readonly data: readonly string[];
+  readonly validation: readonly string[];
+  readonly field: readonly string[];
+  readonly each: string | undefined;
+  readonly group: string | undefined;
+  readonly set: Readonly<Record<string, SettingValue>>;
+}
+
+/** Where examples come from; a share to hold out is a setting. */
+function readData(flags: DataFlags): { readonly data: DataSources; readonly settings: AdaptInput } {
+  const { data: paths, validation, field, each, group } = flags;
+  const reading: Omit<LoadOptions, "paths"> = {
+    mapping: parseFieldMapping(field),
+    ...(each !== undefined && { each }),
+    ...(group !== undefined && { groupBy: group }),
+  };
+  const share =
+    validation.length === 1 && /^[\d.]+(e-?\d+)?$/i.test(validation[0]!) ? validation[0] : undefined;
+  if (share !== undefined && Object.hasOwn(flags.set, "data.validationShare")) {
+    throw new ConfigError({
+      where: "--validation",
+      expected: "the share once",
+      got: "a second one by --set data.validationShare",
+    });
+  }
+  const held = share === undefined && validation.length > 0 ? { ...reading, paths: validation } : undefined;
+  const all = share === undefined ? flags.set : { ...flags.set, "data.validationShare": Number(share) };
+  return {
+    data: { training: { ...reading, paths }, ...(held && { validation: held }) },
+    settings: applySettings({}, all) as AdaptInput,
+  };
+}
+
+function summaryOf(result: AdaptResult) {
+  const { best, judged = null, baselines, costs, reason, step, seconds, reportPath } = result;
+  const directory = reason === "stopped" ? null : result.resultDirectory;
+  const { rows: _, ...numbers } = costs ?? { rows: [] };
+  return {
+    ...{ reason, step, seconds, best, judged, baselines },
+    costs: numbers,
+    directory,
+    report: reportPath,
+  };
+}
+
+function describeResult(result: AdaptResult): string {
+  const { best, baselines, judged, costs, reason, step, resultDirectory, reportPath } = result;
+  const lines = [
+    `best    ${showQuality(best, 3)} at step ${best.step}`,
+    ...baselines.map((one) => `        ${one.label}: ${showQuality(one, 3)}`),
+    ...(judged ? [`judged  ${showQuality(judged, 3)}`] : []),
+    ...(costs?.rows ?? []).map(
+      ({ label, value, base }) => `cost    ${label}: ${value}${base ? ` of ${base}` : ""}`,
+    ),
+  ];
+  if (reason === "stopped") lines.push(`stopped at step ${step}; go on with --resume`);
+  else lines.push(`result  ${resultDirectory}`);
+  return [...lines, `report  ${reportPath}`].join("\n");
+}

@@ -1,0 +1,191 @@
+import { existsSync, readdirSync, rmdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Engine } from "../../engine/engine.ts";
+import { writeFileAtomic } from "../../hub/atomic-write.ts";
+import { countParameters } from "../../nn/scope.ts";
+import type { TrainEvent } from "../../train/events.ts";
+import type { Quality } from "../../train/quality.ts";
+import { renderCosts } from "../../train/report/cost-table.ts";
+import type { Baseline } from "../../train/report.ts";
+import { acquireRunLock } from "../../train/run-lock.ts";
+import type { TrainResult } from "../../train/train-run.ts";
+import { train } from "../../train/trainer.ts";
+import { describeRun } from "../describe.ts";
+import { flattenRecipe, hashRecipe } from "../flat-recipe.ts";
+import { Journal } from "../journal.ts";
+import { beginRunDirectory, checkRunDirectory } from "../run-directory.ts";
+import { adaptCard, type CardFacts } from "./adapt-card.ts";
+import { type AdaptInput, type ReadRecipe, readAdaptRecipe } from "./adapt-recipe.ts";
+import { type Costs, measureCosts } from "./costs.ts";
+import type { BaseModel } from "./method.ts";
+import { prepareBase } from "./prepare-base.ts";
+import { saveResult } from "./save-result.ts";
+import type { DataSources, Judgement, PreparedTask } from "./task.ts";
+import { assembleTrainee, type Trainee } from "./trainee.ts";
+
+export interface AdaptOptions {
+  readonly engine: Engine;
+  /** The base's directory. */
+  readonly base: string;
+  /** What it is called in model cards and adapter files; default: the directory. */
+  readonly baseName?: string;
+  readonly task: string;
+  readonly method: string;
+  /** Sections of settings that differ from the fallbacks, such as `{ lora: { rank: 16 }, train: { steps: 300 } }`. */
+  readonly settings?: AdaptInput;
+  readonly data: DataSources;
+  /** Everything the run makes goes here. */
+  readonly directory: string;
+  readonly resume?: boolean;
+  /** One line about this computer, for the report. */
+  readonly machine?: string;
+  /** How to call Plinth, for the report's list of what to type next; default `npx plinth`. */
+  readonly command?: string;
+  readonly onEvent?: (event: TrainEvent) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** What a run made, and how good it became. */
+export interface AdaptResult extends TrainResult {
+  /** An adapter in PEFT's layout, or a whole model; there once the run has finished. */
+  readonly resultDirectory: string;
+  readonly reportPath: string;
+  readonly trainedParameters: number;
+  /** How the base did before, by the same measure, and what else there is to compare with. */
+  readonly baselines: readonly Baseline[];
+  /** What a closer look at the finished model found. */
+  readonly judged: Quality | undefined;
+  readonly costs: Costs | undefined;
+  readonly recipe: ReadRecipe["recipe"];
+}
+
+/** One record for each held-out example that was judged. */
+const PREDICTIONS_FILE = "predictions.jsonl";
+
+/**
+ * Adapts a base to a task: data, method, training, adapter or model directory, metrics and report, all in one directory.
+ *
+ * @throws {ConfigError} if settings are unknown or contradict each other, the directory holds another run, or the base does not fit
+ *   task or method.
+ * @throws {DataError} if examples cannot be used.
+ * @throws {EnvironmentError} if another process works in the directory, or the disk refuses.
+ */
+export async function adapt(options: AdaptOptions): Promise<AdaptResult> {
+  const { directory, resume = false, engine, data } = options;
+  const read = readAdaptRecipe(options.task, options.method, options.settings ?? {});
+  checkRunDirectory(directory, read.recipe, resume);
+  const isNew = !existsSync(directory);
+  const lock = acquireRunLock(directory);
+  try {
+    const base = await prepareBase(options.base, directory, read.method, options.signal);
+    const early: string[] = [];
+    const context = {
+      ...{ engine, base, data, recipe: read.recipe },
+      onNotice: (text: string) => early.push(text),
+    };
+    return await read.task.prepare(context, (prepared) => adaptPrepared(prepared, read, options, early));
+  } finally {
+    lock.release();
+    if (isNew && readdirSync(directory).length === 0) rmdirSync(directory);
+  }
+}
+
+async function adaptPrepared<M extends BaseModel>(
+  prepared: PreparedTask<M>,
+  read: ReadRecipe,
+  options: AdaptOptions,
+  notices: readonly string[],
+): Promise<AdaptResult> {
+  const { engine, directory, resume = false, signal, onEvent = () => {} } = options;
+  const { recipe, method } = read;
+  const trainee = assembleTrainee(prepared, method, recipe.train.seed);
+  const before = await scoreBefore(prepared, trainee);
+  const baselines = [...prepared.baselines, before];
+  const title = `${describeRun(prepared.model)} · ${recipe.adapt.task} by ${recipe.adapt.method}`;
+  const resultDirectory = join(directory, trainee.adapter ? "adapter" : "model");
+  const trainedParameters = countParameters(trainee.objective.parameters);
+  const journal = new Journal({
+    ...{ directory, resume, onEvent, command: options.command },
+    nextCommands: prepared.nextCommands(resultDirectory),
+    description: {
+      ...{ title, machine: options.machine ?? "", baselines, corpus: prepared.corpus },
+      config: { "trained parameters": trainedParameters, ...flattenRecipe(recipe) },
+    },
+  });
+  if (!resume) beginRunDirectory(directory, recipe, prepared.tokenizer);
+  for (const [name, text] of Object.entries(prepared.files ?? {}))
+    writeFileAtomic(join(directory, name), text);
+  for (const message of notices) journal.record({ type: "notice", step: 0, message });
+  const { sample } = prepared;
+  try {
+    const result = await train({
+      ...{ engine, directory, resume, title, options: recipe.train, ...(signal && { signal }) },
+      ...{ objective: trainee.objective, initialWeights: trainee.initialWeights, frozen: trainee.frozen },
+      examples: trainee.examples,
+      measure: (arena) => prepared.measure(trainee.model, over(trainee.frozen, arena.weights())),
+      identity: {
+        configHash: hashRecipe(recipe),
+        tokenizerHash: prepared.tokenizer.hash(),
+        dataHash: prepared.dataHash,
+      },
+      onEvent: (event) => journal.record(event),
+      ...(sample && { sample: (weights) => sample(trainee.model, over(trainee.frozen, weights)) }),
+    });
+    const { reportPath } = journal;
+    const common = { ...result, resultDirectory, reportPath, trainedParameters, baselines, recipe };
+    if (result.reason === "stopped") return { ...common, judged: undefined, costs: undefined };
+    const judgement = await prepared.judge(trainee.model, over(trainee.frozen, result.bestWeights));
+    const card = {
+      ...{ title, recipe, result, baselines, corpus: prepared.corpus, judged: judgement?.quality },
+      ...{ baseName: options.baseName ?? options.base, isAdapter: trainee.adapter !== undefined },
+    };
+    const costs = finish({ prepared, trainee, options, result, judgement, card, resultDirectory });
+    journal.writeReport([renderCosts(costs.rows), ...(judgement?.sections ?? [])]);
+    return { ...common, judged: judgement?.quality, costs };
+  } finally {
+    journal.close();
+  }
+}
+
+/** How the base does by the run's own measure before anything is learnt. */
+async function scoreBefore<M extends BaseModel>(
+  prepared: PreparedTask<M>,
+  trainee: Trainee<M>,
+): Promise<Baseline> {
+  const measure = prepared.measure(trainee.model, over(trainee.frozen, trainee.initialWeights));
+  try {
+    const { numTokens, lossNats, ...quality } = await measure.run();
+    return { label: "before adapting", ...quality };
+  } finally {
+    measure.dispose();
+  }
+}
+
+/** What a finished run has at hand. */
+interface Finished<M extends BaseModel> {
+  readonly prepared: PreparedTask<M>;
+  readonly trainee: Trainee<M>;
+  readonly options: AdaptOptions;
+  readonly result: TrainResult;
+  readonly judgement: Judgement | undefined;
+  readonly card: CardFacts;
+  readonly resultDirectory: string;
+}
+
+/** Writes adapter or model and predictions, and counts what it all took. */
+function finish<M extends BaseModel>(finished: Finished<M>): Costs {
+  const { prepared, trainee, options, result, judgement, card, resultDirectory } = finished;
+  saveResult(resultDirectory, {
+    ...{ prepared, trainee, bestWeights: result.bestWeights },
+    ...{ baseName: card.baseName, card: adaptCard(card) },
+  });
+  if (judgement) {
+    const lines = judgement.predictions.map((record) => JSON.stringify(record));
+    writeFileAtomic(join(options.directory, PREDICTIONS_FILE), `${lines.join("\n")}\n`);
+  }
+  return measureCosts({ prepared, trainee, result, baseDirectory: options.base, resultDirectory });
+}
+
+function over<V>(one: ReadonlyMap<string, V>, other: ReadonlyMap<string, V>): ReadonlyMap<string, V> {
+  return new Map([...one, ...other]);
+}

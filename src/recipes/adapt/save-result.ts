@@ -1,0 +1,38 @@
+import { join } from "node:path";
+import { saveAdapter } from "../../adapt/peft/adapter-file.ts";
+import type { HostWeights } from "../../core/weights.ts";
+import { writeFileAtomic } from "../../hub/atomic-write.ts";
+import type { BaseModel } from "./method.ts";
+import type { PreparedTask } from "./task.ts";
+import type { Trainee } from "./trainee.ts";
+
+/** What is written when a run has finished. */
+export interface Result<M extends BaseModel> {
+  readonly prepared: PreparedTask<M>;
+  readonly trainee: Trainee<M>;
+  /** Of what was trained. */
+  readonly bestWeights: HostWeights;
+  readonly baseName: string;
+  /** The model card, Markdown. */
+  readonly card: string;
+}
+
+/**
+ * Writes an adapter in PEFT's layout where there is one, else the whole model.
+ *
+ * @throws {EnvironmentError} if the directory holds something else or the system refuses.
+ */
+export function saveResult<M extends BaseModel>(directory: string, result: Result<M>): void {
+  const { prepared, trainee, bestWeights, baseName, card } = result;
+  if (!trainee.adapter) {
+    prepared.save(directory, new Map([...trainee.frozen, ...bestWeights]), card);
+    for (const [name, text] of Object.entries(prepared.files ?? {}))
+      writeFileAtomic(join(directory, name), text);
+    return;
+  }
+  saveAdapter(directory, {
+    base: { model: prepared.model, weights: prepared.weights },
+    ...{ baseName, adapter: trainee.adapter, weights: bestWeights, card },
+    modulesToSave: prepared.headModules,
+  });
+}

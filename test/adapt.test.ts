@@ -1,0 +1,258 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { loadAdapter } from "../src/adapt/peft/adapter-file.ts";
+import { trainCharTokenizer } from "../src/codecs/char-tokenizer.ts";
+import { Random } from "../src/core/random.ts";
+import { gpt2Config } from "../src/models/gpt2/config.ts";
+import { Gpt2 } from "../src/models/gpt2/model.ts";
+import { loadModel } from "../src/models/load-model.ts";
+import { saveModel } from "../src/models/save-model.ts";
+import { initializeParameters } from "../src/nn/scope.ts";
+import { type AdaptOptions, adapt } from "../src/recipes/adapt/adapt.ts";
+import { readTargets } from "../src/recipes/adapt/methods.ts";
+import { parseGrid, runSweep } from "../src/recipes/adapt/sweep.ts";
+import { checkpointDigests, EventRecord, engine } from "./tiny-run.ts";
+
+const LETTERS = "abcdefghijklmnopqrstuvwxyz .:\n";
+
+let root = "";
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), "plinth-adapt-"));
+  const tokenizer = trainCharTokenizer([LETTERS]);
+  const sizes = { width: 64, numLayers: 2, numHeads: 2, contextLength: 64 };
+  const model = new Gpt2(gpt2Config({ ...sizes, vocabularySize: tokenizer.vocabularySize }));
+  const weights = initializeParameters(model.parameters, new Random(1));
+  saveModel(join(root, "base"), { model, weights, tokenizer, card: "" });
+  const random = new Random(2);
+  const words = Array.from({ length: 120 }, () =>
+    Array.from({ length: 3 }, () => LETTERS[random.integer(4)]).join(""),
+  );
+  write(
+    "copy.jsonl",
+    words.map((word) => ({ prompt: word, completion: word[0] })),
+  );
+  write(
+    "chat.jsonl",
+    words.map((word) => ({
+      messages: [
+        { role: "user", content: word },
+        { role: "assistant", content: word[0] },
+      ],
+    })),
+  );
+  write(
+    "text.jsonl",
+    words.map((word) => ({ text: `the ${word} is ${word}.` })),
+  );
+  write("long.jsonl", [
+    { prompt: "a".repeat(100), completion: "b" },
+    { prompt: "a", completion: "b" },
+    { prompt: "b", completion: "b" },
+  ]);
+});
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+function write(name: string, rows: readonly object[]): void {
+  writeFileSync(join(root, name), rows.map((row) => JSON.stringify(row)).join("\n"));
+}
+
+/** A run on one of the files. */
+function options(name: string, changes: Partial<AdaptOptions> & { file?: string } = {}): AdaptOptions {
+  const { file = "copy.jsonl", settings, ...rest } = changes;
+  return {
+    engine,
+    base: join(root, "base"),
+    ...{ task: "instruct", method: "lora", directory: join(root, name) },
+    data: { training: { paths: [join(root, file)] } },
+    ...rest,
+    settings: {
+      ...settings,
+      train: {
+        ...{ steps: 8, batchSize: 8, contextLength: 32, learningRate: 1e-2, validateEvery: 4, saveEvery: 4 },
+        ...settings?.train,
+      },
+    },
+  };
+}
+
+describe("adapt", () => {
+  test("instruct by LoRA: learns, and leaves an adapter, a report, predictions and what it cost", async () => {
+    const record = new EventRecord();
+    const settings = {
+      train: { steps: 60, validateEvery: 20 },
+      instruct: { maxTokens: 4 },
+    };
+    const result = await adapt(options("instruct", { settings, onEvent: record.record }));
+    expect(result.reason).toBe("finished");
+    const [before] = result.baselines;
+    expect(before!.label).toBe("before adapting");
+    const perplexityOf = (of: unknown) => (of as { value: number }).value;
+    expect(perplexityOf(before)).toBeGreaterThan(25); // of 30 characters, which an untrained base finds all alike
+    expect(perplexityOf(result.best)).toBeLessThan(15);
+    expect(readdirSync(join(root, "instruct")).sort()).toEqual([
+      "adapter",
+      "best",
+      "checkpoints",
+      "metrics.jsonl",
+      "predictions.jsonl",
+      "recipe.json",
+      "report.html",
+      "tokenizer.json",
+    ]);
+    const base = loadModel(join(root, "base"));
+    const loaded = loadAdapter(result.resultDirectory, base);
+    expect(loaded.peftType).toBe("LORA");
+    expect(result.costs!.trainedParameters).toBe(
+      [...loaded.weights.values()].reduce((sum, { data }) => sum + data.length, 0),
+    );
+    expect(result.costs!.bytes).toBeLessThan(result.costs!.baseBytes);
+    const report = readFileSync(result.reportPath, "utf8");
+    for (const part of ["What it cost", "What it got wrong", "before adapting", "lora.rank"]) {
+      expect(report).toContain(part);
+    }
+    const predictions = readFileSync(join(root, "instruct/predictions.jsonl"), "utf8").trim().split("\n");
+    expect(predictions.length).toBe(12);
+    expect(JSON.parse(predictions[0]!)).toHaveProperty("expected");
+    expect(readFileSync(join(result.resultDirectory, "README.md"), "utf8")).toContain("Adapted with Plinth");
+  });
+
+  test.each(["full", "qlora", "prefix", "prompt", "ia3"])("instruct by %s", async (method) => {
+    const result = await adapt(options(`instruct-${method}`, { method }));
+    expect(result.best.lossNats).toBeLessThan(3.6); // 30 characters, all alike, cost 3.4 nats
+    expect(
+      existsSync(join(result.resultDirectory, method === "full" ? "config.json" : "adapter_config.json")),
+    ).toBe(true);
+    if (method === "full") expect(() => loadModel(result.resultDirectory)).not.toThrow();
+    expect(existsSync(join(root, `instruct-${method}`, "base-nf4"))).toBe(method === "qlora");
+  });
+
+  test("chat by LoRA with dropout, over a base that has no chat template", async () => {
+    const record = new EventRecord();
+    const settings = { lora: { dropout: 0.1 }, chat: { maxTokens: 4 }, train: { contextLength: 48 } };
+    const result = await adapt(
+      options("chat", { task: "chat", file: "chat.jsonl", settings, onEvent: record.record }),
+    );
+    expect(result.judged).toBeDefined();
+    expect(existsSync(join(root, "chat/chat_template.jinja"))).toBe(true);
+    expect(
+      record
+        .of("notice")
+        .map(({ message }) => message)
+        .join(),
+    ).toContain("no chat template");
+  });
+
+  test("text goes on: bits per byte fall", async () => {
+    const settings = { train: { steps: 30 }, batch: { pack: true } };
+    const result = await adapt(
+      options("text", { task: "text", method: "full", file: "text.jsonl", settings }),
+    );
+    const [before] = result.baselines as unknown as readonly { bitsPerByte: number }[];
+    expect(before!.bitsPerByte).toBeGreaterThan(4);
+    expect((result.best as unknown as { bitsPerByte: number }).bitsPerByte).toBeLessThan(
+      before!.bitsPerByte - 0.5,
+    );
+    expect(result.judged).toBeUndefined();
+  });
+
+  test("a run that is stopped and resumed ends with the same bits", async () => {
+    const settings = { lora: { dropout: 0.2 } };
+    await adapt(options("straight", { settings }));
+    const abort = new AbortController();
+    const stopped = await adapt(
+      options("resumed", {
+        settings,
+        signal: abort.signal,
+        onEvent: (event) => {
+          if (event.type === "step" && event.step === 5) abort.abort();
+        },
+      }),
+    );
+    expect(stopped.reason).toBe("stopped");
+    expect(existsSync(stopped.resultDirectory)).toBe(false);
+    const resumed = await adapt(options("resumed", { settings, resume: true }));
+    expect(resumed.reason).toBe("finished");
+    expect(checkpointDigests(join(root, "resumed"))).toEqual(checkpointDigests(join(root, "straight")));
+  });
+
+  test("a sweep runs every combination and marks the best", async () => {
+    const grid = parseGrid(["train.learningRate=1e-2,1e-5", "lora.rank=2"]);
+    const settings = { train: { steps: 12, minLearningRate: 0 } };
+    const entries = await runSweep(options("sweep", { settings }), grid);
+    expect(entries.map(({ isBest }) => isBest)).toEqual([true, false]);
+    const table = readFileSync(join(root, "sweep/sweep.txt"), "utf8").split("\n");
+    expect(table[1]).toMatch(/^\*\s+0\.01\s+2\s/);
+    expect(() => parseGrid(["rank=2"])).toThrow("section.key=value");
+    expect(() => parseGrid(["lora.rank=1,2", "lora.rank=3"])).toThrow("each setting once");
+  });
+});
+
+describe("adapt refuses, with one line, and leaves nothing behind", () => {
+  const cases: readonly (readonly [string, Parameters<typeof options>[1], string])[] = [
+    ["an unknown task", { task: "sing" }, "task: expected one of"],
+    ["an unknown method", { method: "lore" }, 'Did you mean "lora"?'],
+    [
+      "a section of another method",
+      { settings: { prefix: { virtualTokens: 3 } } },
+      "prefix: expected a section",
+    ],
+    [
+      "an unknown setting",
+      { settings: { lora: { rang: 3 } } },
+      "lora.rang: expected a known configuration key",
+    ],
+    ["layers that are not there", { settings: { lora: { targets: "q_proj" } } }, "c_attn"],
+    ["a head where there is none", { method: "head" }, "Use lora or full."],
+    [
+      "examples longer than the context",
+      { file: "long.jsonl", settings: { data: { validationShare: 0.4 } } },
+      "1 of",
+    ],
+    ["a column that is not there", { file: "text.jsonl" }, "copy"],
+    [
+      "a context longer than the base's",
+      { settings: { train: { contextLength: 65 } } },
+      "at most the base's 64",
+    ],
+    ["a file that is not there", { file: "none.jsonl" }, "no such file"],
+  ];
+  test.each(cases)("%s", async (_, changes, message) => {
+    const directory = join(root, "refused");
+    const run = adapt(options("refused", changes));
+    if (message === "copy") await expect(run).rejects.toThrow('expected a column "prompt", got columns text');
+    else if (message.startsWith("1 of")) await expect(run).rejects.toThrow(/\d of \d rows are longer/);
+    else await expect(run).rejects.toThrow(message);
+    expect(existsSync(directory)).toBe(false);
+  });
+
+  test("long examples are cut or left out when that is asked for", async () => {
+    const settings = { data: { longRows: "drop", validationShare: 0.4 }, train: { steps: 1 } };
+    const record = new EventRecord();
+    await adapt(options("long", { file: "long.jsonl", settings, onEvent: record.record }));
+    expect(
+      record
+        .of("notice")
+        .map(({ message }) => message)
+        .join(),
+    ).toMatch(/1 longer than 32 tokens were left out/);
+  });
+
+  test("a full run over a quantised base", async () => {
+    const base = join(root, "instruct-qlora/base-nf4");
+    await expect(adapt(options("refused", { base, method: "full" }))).rejects.toThrow("Use qlora");
+  });
+
+  test("a directory with another run", async () => {
+    await expect(adapt(options("straight"))).rejects.toThrow("expected a directory without a run in it");
+    await expect(adapt(options("straight", { resume: true }))).rejects.toThrow("as when the run began");
+  });
+});
+
+test("targets as they are written", () => {
+  expect(readTargets("all-linear")).toBe("all-linear");
+  expect(readTargets("q_proj, v_proj")).toEqual(["q_proj", "v_proj"]);
+  expect(readTargets("/h\\.1\\..*/")).toEqual(/h\.1\..*/);
+  expect(() => readTargets("/(/")).toThrow("expected a regular expression");
+});
