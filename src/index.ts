@@ -139,6 +139,7 @@ export {
   type Question,
 } from "./pipelines/answer-question.ts";
 export { type ChatOptions, type ChatReply, chat } from "./pipelines/chat.ts";
+export { ClassifierModel, type ClassifierModelOptions } from "./pipelines/classifier-model.ts";
 export {
   classifyByLikelihood,
   type LabelledText,

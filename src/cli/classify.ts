@@ -1,4 +1,5 @@
 import { ConfigError } from "../core/errors.ts";
+import { ClassifierModel } from "../pipelines/classifier-model.ts";
 import { classifyByLikelihood, type LabelledText } from "../pipelines/classify-by-likelihood.ts";
 import { classifySequence } from "../pipelines/classify-sequence.ts";
 import { EncoderModel } from "../pipelines/encoder-model.ts";
@@ -6,7 +7,9 @@ import { LanguageModel } from "../pipelines/language-model.ts";
 import { boolean, list, text } from "./flag-specs.ts";
 import type { FlagValues } from "./flags.ts";
 import {
+  isClassifierArgument,
   isEncoderArgument,
+  loadClassifierArgument,
   loadEncoderArgument,
   loadModelArgument,
   MODEL_ARGUMENT,
@@ -28,10 +31,16 @@ const FLAGS = {
   ...MODEL_FLAGS,
 } as const;
 
-/** A label and its share, whichever kind of model it comes from. */
+/** A label and its share, whichever kind of model it comes from; for a regression, the value. */
 interface Label {
   readonly label: string;
   readonly score: number;
+}
+
+/** Labels of each text, best first. */
+interface Found {
+  readonly found: readonly (readonly Label[])[];
+  readonly areShares: boolean;
 }
 
 /** `plinth classify`: which of several labels suits a text. */
@@ -40,28 +49,27 @@ export const classify: Verb = defineVerb({
   summary: "which of several labels suits a text",
   positionals: [MODEL_ARGUMENT],
   flags: FLAGS,
-  example: 'plinth classify runs/first --labels positive negative --text "What a film!"',
+  example: 'plinth classify --model runs/first --labels positive negative --text "What a film!"',
   run: async ({ positionals: [word], flags, out, signal }) => {
     const texts = readTexts("classify", flags);
-    const found = isEncoderArgument(word!)
-      ? await byHead(word!, texts, flags, signal)
-      : await byLikelihood(word!, texts, flags, signal);
+    const hasHead = isEncoderArgument(word!) || isClassifierArgument(word!);
+    const { found, areShares } = await (hasHead ? byHead : byLikelihood)(word!, texts, flags, signal);
     out.result(
       texts.map((text, i) => ({ text, labels: found[i]! })),
-      render(texts, found),
+      render(texts, found, areShares ? percent : decimal),
     );
   },
 });
 
 type Flags = FlagValues<typeof FLAGS>;
 
-/** By the labels that an encoder was trained on. */
+/** By the labels that a model with a head was trained on. */
 async function byHead(
   word: string,
   texts: readonly string[],
   flags: Flags,
   signal: AbortSignal,
-): Promise<Label[][]> {
+): Promise<Found> {
   const { labels, template, instruction, example } = flags;
   if (labels.length + example.length > 0 || template !== undefined || instruction !== undefined) {
     throw new ConfigError({
@@ -70,9 +78,15 @@ async function byHead(
       got: "some",
     });
   }
-  const model = new EncoderModel(loadEncoderArgument(word, flags));
+  const model = isClassifierArgument(word)
+    ? new ClassifierModel(loadClassifierArgument(word, flags))
+    : new EncoderModel(loadEncoderArgument(word, flags));
   try {
-    return await classifySequence(model, texts, { signal });
+    const { problem } =
+      model instanceof ClassifierModel
+        ? model.loaded.model
+        : model.head("sequenceClassifier", "classes of texts");
+    return { found: await classifySequence(model, texts, { signal }), areShares: problem !== "regression" };
   } finally {
     model.dispose();
   }
@@ -84,7 +98,7 @@ async function byLikelihood(
   texts: readonly string[],
   { labels, instruction, calibrate, example, ...flags }: Flags,
   signal: AbortSignal,
-): Promise<Label[][]> {
+): Promise<Found> {
   const examples = example.map(readExample);
   // On a command line a line break is hard to type.
   const template = flags.template?.replaceAll("\\n", "\n");
@@ -92,7 +106,10 @@ async function byLikelihood(
   try {
     const options = { labels, template, instruction, examples, calibrate, signal };
     const found = await classifyByLikelihood(model, texts, options);
-    return found.map((row) => row.map(({ label, probability }) => ({ label, score: probability })));
+    return {
+      found: found.map((row) => row.map(({ label, probability }) => ({ label, score: probability }))),
+      areShares: true,
+    };
   } finally {
     model.dispose();
   }
@@ -109,13 +126,18 @@ function readExample(example: string): LabelledText {
   });
 }
 
-function render(texts: readonly string[], found: readonly (readonly Label[])[]): string {
-  const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+function decimal(value: number): string {
+  return value.toPrecision(4);
+}
+
+function render(texts: readonly string[], found: Found["found"], show: (score: number) => string): string {
   if (texts.length === 1) {
     const width = Math.max(...found[0]!.map(({ label }) => label.length));
-    return found[0]!.map(({ label, score }) => `${label.padEnd(width)}  ${percent(score)}`).join("\n");
+    return found[0]!.map(({ label, score }) => `${label.padEnd(width)}  ${show(score)}`).join("\n");
   }
-  return texts
-    .map((text, i) => `${found[i]![0]!.label}\t${percent(found[i]![0]!.score)}\t${text}`)
-    .join("\n");
+  return texts.map((text, i) => `${found[i]![0]!.label}\t${show(found[i]![0]!.score)}\t${text}`).join("\n");
 }

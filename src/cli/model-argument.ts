@@ -1,8 +1,16 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { readJsonObject } from "../hub/read-json-file.ts";
-import { type LoadedEncoder, type LoadedModel, loadEncoder, loadModel } from "../models/load-model.ts";
+import {
+  type LoadedClassifier,
+  type LoadedEncoder,
+  type LoadedModel,
+  loadClassifier,
+  loadEncoder,
+  loadModel,
+} from "../models/load-model.ts";
 import { isEncoderType } from "../models/registry.ts";
+import { ClassifierModel } from "../pipelines/classifier-model.ts";
 import { checkMemory } from "../plan/check-memory.ts";
 import { boolean } from "./flag-specs.ts";
 import type { FlagValues, PositionalSpec } from "./flags.ts";
@@ -10,7 +18,8 @@ import type { FlagValues, PositionalSpec } from "./flags.ts";
 /** The word that names a model, as verbs that use one take it. */
 export const MODEL_ARGUMENT: PositionalSpec = {
   name: "model",
-  describe: "a model directory, the directory of a pretraining run, or owner/name[@revision] on Hugging Face",
+  describe:
+    "a model directory, the directory of a pretraining run, or owner/name[@revision] on Hugging Face; --model says the same",
   required: true,
   isModel: true,
 };
@@ -51,6 +60,25 @@ export function loadEncoderArgument(word: string, flags: FlagValues<typeof MODEL
   const directory = modelDirectory(word);
   if (flags.checkMemory) checkMemory(directory);
   return loadEncoder(directory);
+}
+
+/**
+ * Loads the decoder that sorts texts that a word names.
+ *
+ * @throws as {@link loadModelArgument}
+ */
+export function loadClassifierArgument(
+  word: string,
+  flags: FlagValues<typeof MODEL_FLAGS>,
+): LoadedClassifier {
+  const directory = modelDirectory(word);
+  if (flags.checkMemory) checkMemory(directory);
+  return loadClassifier(directory);
+}
+
+/** Whether the model that a word names is a decoder that sorts texts. */
+export function isClassifierArgument(word: string): boolean {
+  return ClassifierModel.isIn(modelDirectory(word));
 }
 
 /**

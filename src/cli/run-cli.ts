@@ -73,7 +73,7 @@ async function runVerb(name: string, words: readonly string[], host: CliHost): P
     name,
     { ...verb.flags, ...hubFlags(verb), ...COMMON_FLAGS },
     verb.positionals,
-    words,
+    modelFirst(verb, words),
   );
   const out = createOutput(host, flags.json);
   host.onStart?.((line) => out.notice(line));
@@ -83,6 +83,17 @@ async function runVerb(name: string, words: readonly string[], host: CliHost): P
   } finally {
     out.close(); // before any error line, which would otherwise land inside the live block
   }
+}
+
+/** `--model X` as the first word, where that names the model. */
+function modelFirst({ positionals: [first], flags }: Verb, words: readonly string[]): readonly string[] {
+  if (!first?.isModel || "model" in flags) return words;
+  const end = words.indexOf("--");
+  const at = words.findIndex((word, i) => (end < 0 || i < end) && /^--model(?:=|$)/.test(word));
+  if (at < 0) return words;
+  const [flag, next] = [words[at]!, words[at + 1]];
+  if (flag !== "--model") return [flag.slice("--model=".length), ...words.toSpliced(at, 1)];
+  return next === undefined || next.startsWith("--") ? words : [next, ...words.toSpliced(at, 2)];
 }
 
 /** Words that name models, as directories: downloaded where they are ids. */

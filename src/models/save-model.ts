@@ -56,7 +56,7 @@ export function saveEncoder(directory: string, saved: SavedEncoder): void {
  * @throws {EnvironmentError} if the directory holds something else or the system refuses.
  */
 export function saveClassifier(directory: string, saved: SavedClassifier): void {
-  const endOfTextId = saved.tokenizer?.endOfTextId;
+  const endOfTextId = saved.tokenizer?.specials.eos;
   const family = classifierFamilyOf(saved.model.family, directory);
   save(directory, saved, family, { config: family.toPublished(saved.model, endOfTextId) });
 }

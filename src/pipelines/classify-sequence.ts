@@ -1,7 +1,8 @@
 import { ConfigError } from "../core/errors.ts";
 import { softmax } from "../core/largest.ts";
-import type { ClassificationProblem } from "../models/contracts.ts";
+import type { ClassificationProblem, SequenceClassifier } from "../models/contracts.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { ClassifierModel } from "./classifier-model.ts";
 import type { EncoderModel, EncoderText } from "./encoder-model.ts";
 
 /** What is made of scores: probabilities that add up to 1, one probability a label, or nothing. */
@@ -39,11 +40,14 @@ export interface LabelScore {
  * best; // { label: "POSITIVE", score: 0.9998 }
  */
 export async function classifySequence(
-  model: EncoderModel,
+  model: EncoderModel | ClassifierModel,
   texts: readonly EncoderText[],
   options: ClassifySequenceOptions = {},
 ): Promise<LabelScore[][]> {
-  const classifier = model.head("sequenceClassifier", "classes of texts");
+  const classifier =
+    model instanceof ClassifierModel
+      ? model.loaded.model
+      : model.head("sequenceClassifier", "classes of texts");
   const { activation = ACTIVATION_OF[classifier.problem], truncate, signal } = options;
   const { topK = classifier.labels.length } = options;
   if (!["softmax", "sigmoid", "none"].includes(activation)) {
@@ -53,14 +57,25 @@ export async function classifySequence(
   if (!Number.isSafeInteger(topK) || topK < 1) {
     throw new ConfigError({ where: "topK", expected: "an integer ≥ 1", got: `${topK}` });
   }
-  const items = model.encode(texts, { truncate });
-  const task = { name: "classify texts", build: (hidden: Tensor) => ({ scores: classifier.logits(hidden) }) };
-  const rows = await model.rows(task, items, signal);
-  return rows.map(({ scores }) => {
-    const values = activate(scores!, activation);
+  const rows = await scoreTexts(model, classifier, texts, { truncate, signal });
+  return rows.map((scores) => {
+    const values = activate(scores, activation);
     const labelled = classifier.labels.map((label, i) => ({ label, score: values[i]! }));
     return labelled.sort((a, b) => b.score - a.score).slice(0, topK);
   });
+}
+
+async function scoreTexts(
+  model: EncoderModel | ClassifierModel,
+  classifier: SequenceClassifier,
+  texts: readonly EncoderText[],
+  { truncate, signal }: Pick<ClassifySequenceOptions, "truncate" | "signal">,
+): Promise<Float32Array[]> {
+  if (model instanceof ClassifierModel) return model.scores(texts, { truncate, signal });
+  const items = model.encode(texts, { truncate });
+  const task = { name: "classify texts", build: (hidden: Tensor) => ({ scores: classifier.logits(hidden) }) };
+  const rows = await model.rows(task, items, signal);
+  return rows.map(({ scores }) => scores!);
 }
 
 function activate(scores: Float32Array, activation: ClassificationActivation): ArrayLike<number> {

@@ -4,6 +4,7 @@ import type { Engine } from "../engine/engine.ts";
 import { resolveModel } from "../hub/resolve-model.ts";
 import { checkMemory } from "../plan/check-memory.ts";
 import { type Answer, answerQuestion } from "./answer-question.ts";
+import { ClassifierModel } from "./classifier-model.ts";
 import { classifyByLikelihood } from "./classify-by-likelihood.ts";
 import { classifySequence, type LabelScore } from "./classify-sequence.ts";
 import { classifyTokens } from "./classify-tokens.ts";
@@ -177,7 +178,7 @@ function extractFeatures(model: EncoderModel): Calls["feature-extraction"] {
   };
 }
 
-function classifyTexts(model: EncoderModel): Calls["text-classification"] {
+function classifyTexts(model: EncoderModel | ClassifierModel): Calls["text-classification"] {
   return async (input, { top_k: topK = 1 } = {}) => {
     const found = await classifySequence(model, listOf(input), { topK });
     if (topK === 1) return found.map(([best]) => best!);
@@ -226,6 +227,12 @@ const ENCODER: { readonly [T in PipelineTask]?: (model: EncoderModel) => Calls[T
   "question-answering": answerQuestions,
 };
 
+/** Tasks of decoders that sort texts. */
+const CLASSIFIER: { readonly [T in PipelineTask]?: (model: ClassifierModel) => Calls[T] } = {
+  "text-classification": classifyTexts,
+  "sentiment-analysis": classifyTexts,
+};
+
 /**
  * A model for a task, in the shape that users of transformers.js know. The library's own functions (`generate`, `fillMask`, `embed` …)
  * offer more.
@@ -255,6 +262,10 @@ export async function pipeline<T extends PipelineTask>(
   const { engine, checkMemory: checks = true } = options;
   const directory = await findModel(model, options);
   if (checks) checkMemory(directory);
+  const classifier = CLASSIFIER[task];
+  if (classifier && ClassifierModel.isIn(directory)) {
+    return withDispose(ClassifierModel.load(directory, { engine }), classifier);
+  }
   if (causal) return withDispose(LanguageModel.load(directory, { engine }), causal);
   return withDispose(EncoderModel.load(directory, { engine }), encoder!);
 }

@@ -1,0 +1,129 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Tokenizer } from "../codecs/tokenizer.ts";
+import { DataError } from "../core/errors.ts";
+import { Engine } from "../engine/engine.ts";
+import { CachedProgram, checkTokens } from "../generate/cached-program.ts";
+import { readJsonObject } from "../hub/read-json-file.ts";
+import { type LoadedClassifier, loadClassifier } from "../models/load-model.ts";
+import { isClassifierConfig } from "../models/registry.ts";
+import type { EncoderText } from "./encoder-model.ts";
+
+export interface ClassifierModelOptions {
+  /** Default: a new one with all cores. */
+  readonly engine?: Engine | undefined;
+}
+
+/**
+ * A decoder that sorts texts, ready for use; compiled when first needed.
+ *
+ * @example
+ * const model = ClassifierModel.load("runs/intents/model");
+ * const [[best]] = await classifySequence(model, ["Where is my card?"]);
+ * model.dispose();
+ */
+export class ClassifierModel {
+  readonly loaded: LoadedClassifier;
+  #engine: Engine | undefined;
+  #program: CachedProgram | undefined;
+
+  constructor(loaded: LoadedClassifier, options: ClassifierModelOptions = {}) {
+    this.loaded = loaded;
+    this.#engine = options.engine;
+  }
+
+  /**
+   * Loads a Hugging Face directory.
+   *
+   * @throws as `loadClassifier`
+   */
+  static load(directory: string, options: ClassifierModelOptions = {}): ClassifierModel {
+    return new ClassifierModel(loadClassifier(directory), options);
+  }
+
+  /** Whether the directory is one of a decoder that sorts texts. What cannot be read is not: loading it says why. */
+  static isIn(directory: string): boolean {
+    const path = join(directory, "config.json");
+    return existsSync(path) && isClassifierConfig(readJsonObject(path));
+  }
+
+  /** @throws {DataError} if the directory has none. */
+  get tokenizer(): Tokenizer {
+    const { tokenizer, directory } = this.loaded;
+    if (tokenizer) return tokenizer;
+    throw new DataError({
+      where: directory,
+      expected: "a model with a tokenizer",
+      got: "one without",
+      fix: "Put its tokenizer.json beside the weights, or give token ids.",
+    });
+  }
+
+  /**
+   * The scores of each text's labels.
+   *
+   * @throws {DataError} if a text is empty, or longer than the model reads and may not be cut.
+   */
+  async scores(
+    texts: readonly EncoderText[],
+    {
+      truncate,
+      signal,
+    }: { readonly truncate?: boolean | undefined; readonly signal?: AbortSignal | undefined },
+  ): Promise<Float32Array[]> {
+    const items = texts.map((text, i) => this.#encode(text, truncate ?? false, `text ${i + 1}`));
+    const found: Float32Array[] = [];
+    for (const ids of items) found.push(await this.#score(ids, signal));
+    return found;
+  }
+
+  /** Gives native memory back. What is asked for afterwards is compiled anew. */
+  dispose(): void {
+    this.#program?.dispose();
+    this.#program = undefined;
+  }
+
+  /** Ids up to the last one that is no padding: nothing behind it is seen by it. */
+  #encode(text: EncoderText, truncate: boolean, where: string): Uint32Array {
+    const { model } = this.loaded;
+    const { contextLength, vocabularySize } = model.shape;
+    const ids = this.#idsOf(text, truncate ? contextLength : undefined);
+    checkTokens(where, ids, vocabularySize);
+    if (ids.length > contextLength) {
+      const fix = 'Shorten it, or set "truncate".';
+      throw new DataError({ where, expected: `at most ${contextLength} tokens`, got: `${ids.length}`, fix });
+    }
+    return ids.subarray(0, model.lastPlace(ids) + 1);
+  }
+
+  #idsOf(text: EncoderText, maxLength: number | undefined): Uint32Array {
+    if (typeof text === "object" && "ids" in text) {
+      return Uint32Array.from(Array.from(text.ids).slice(0, maxLength));
+    }
+    const [first, second] = typeof text === "string" ? [text, undefined] : text;
+    const cut = maxLength === undefined ? {} : ({ maxLength, truncate: "longest-first" } as const);
+    return this.tokenizer.encodeInput(first, second, cut).ids;
+  }
+
+  async #score(ids: Uint32Array, signal: AbortSignal | undefined): Promise<Float32Array> {
+    this.#program ??= this.#compile();
+    const program = this.#program;
+    program.truncate(0, 0);
+    for (let at = 0; ; at += program.pieceTokens) {
+      signal?.throwIfAborted();
+      const piece = ids.subarray(at, at + program.pieceTokens);
+      const { scores } = await program.append(0, piece, [piece.length - 1]);
+      if (at + piece.length === ids.length) return scores!.data as Float32Array;
+    }
+  }
+
+  #compile(): CachedProgram {
+    const { model, weights } = this.loaded;
+    this.#engine ??= new Engine();
+    return new CachedProgram(this.#engine, model, weights, {
+      name: "classify texts",
+      capacity: model.shape.contextLength,
+      outputs: (hidden) => ({ scores: model.logits(hidden) }), // (1, L)
+    });
+  }
+}
