@@ -7,7 +7,7 @@ import { trainCharTokenizer } from "../src/codecs/char-tokenizer.ts";
 import { Random } from "../src/core/random.ts";
 import { gpt2Config } from "../src/models/gpt2/config.ts";
 import { Gpt2 } from "../src/models/gpt2/model.ts";
-import { loadModel } from "../src/models/load-model.ts";
+import { loadClassifier, loadEncoder, loadModel } from "../src/models/load-model.ts";
 import { saveModel } from "../src/models/save-model.ts";
 import { initializeParameters } from "../src/nn/scope.ts";
 import { type AdaptOptions, adapt } from "../src/recipes/adapt/adapt.ts";
@@ -15,6 +15,7 @@ import { readTargets } from "../src/recipes/adapt/methods.ts";
 import { parseGrid, runSweep } from "../src/recipes/adapt/sweep.ts";
 import { checkpointDigests, EventRecord, engine } from "./tiny-run.ts";
 
+const ENCODER = join(import.meta.dirname, "fixtures/encoder-tasks/fill");
 const LETTERS = "abcdefghijklmnopqrstuvwxyz .:\n";
 
 let root = "";
@@ -46,6 +47,35 @@ beforeAll(() => {
     "text.jsonl",
     words.map((word) => ({ text: `the ${word} is ${word}.` })),
   );
+  write(
+    "kinds.jsonl",
+    words.map((word) => ({
+      text: word,
+      label: word.includes("d") ? "with" : "without",
+      value: word.length / 3,
+    })),
+  );
+  write(
+    "several.jsonl",
+    words.map((word) => ({ text: word, labels: [...new Set(word)].filter((letter) => letter !== "a") })),
+  );
+  write(
+    "tags.jsonl",
+    words.map((word) => ({ tokens: [word, "of", word], tags: ["B-X", "O", "O"] })),
+  );
+  write(
+    "answers.jsonl",
+    words.map((word) => ({
+      question: "which one",
+      context: `it is ${word} now`,
+      answers: [{ text: word, answer_start: 6 }],
+    })),
+  );
+  write(
+    "one-class.jsonl",
+    [...LETTERS].map((letter) => ({ text: `${letter} a`, label: "same" })),
+  );
+  write("unseen.jsonl", [{ text: "b", label: "other" }]);
   write("long.jsonl", [
     { prompt: "a".repeat(100), completion: "b" },
     { prompt: "a", completion: "b" },
@@ -157,6 +187,36 @@ describe("adapt", () => {
     expect(result.judged).toBeUndefined();
   });
 
+  test.each([
+    ["classify", "kinds.jsonl", "What was taken for what"],
+    ["label", "several.jsonl", "What it got wrong"],
+    ["regress", "kinds.jsonl", "What it got wrong"],
+    ["tag", "tags.jsonl", "What was taken for what"],
+    ["answer", "answers.jsonl", "What it got wrong"],
+  ])("%s by LoRA on an encoder: an adapter, and a model with the head", async (task, file, part) => {
+    const result = await adapt(options(`encoder-${task}`, { task, file, base: ENCODER }));
+    expect(readFileSync(result.reportPath, "utf8")).toContain(part);
+    expect(result.judged).toBeDefined();
+    const { model, weights } = loadEncoder(join(root, `encoder-${task}`, "model"));
+    expect(Object.keys(model.heads).length).toBeGreaterThan(0);
+    expect(weights.size).toBe(model.parameters.length);
+    if (task === "classify") expect(model.heads.sequenceClassifier!.labels).toEqual(["with", "without"]);
+  });
+
+  test.each(["lora", "head", "full", "qlora"])("classify by %s on a decoder", async (method) => {
+    const settings = { classify: { classWeights: true } };
+    const changes = { task: "classify", method, file: "kinds.jsonl", settings };
+    const result = await adapt(options(`decoder-${method}`, changes));
+    expect(result.baselines.map(({ label }) => label)).toEqual([
+      expect.stringMatching(/^always "/),
+      "before adapting",
+    ]);
+    const directory = join(root, `decoder-${method}`, "model");
+    expect(existsSync(directory)).toBe(method !== "qlora");
+    if (method !== "qlora") expect(loadClassifier(directory).model.labels).toEqual(["with", "without"]);
+    expect(result.trainedParameters).toBe(method === "head" ? 2 * 64 : result.trainedParameters);
+  });
+
   test("a run that is stopped and resumed ends with the same bits", async () => {
     const settings = { lora: { dropout: 0.2 } };
     await adapt(options("straight", { settings }));
@@ -216,6 +276,8 @@ describe("adapt refuses, with one line, and leaves nothing behind", () => {
       { settings: { train: { contextLength: 65 } } },
       "at most the base's 64",
     ],
+    ["a single class", { task: "classify", file: "one-class.jsonl" }, 'got only "same"'],
+    ["tags by a decoder", { task: "tag", file: "tags.jsonl" }, "expected an encoder"],
     ["a file that is not there", { file: "none.jsonl" }, "no such file"],
   ];
   test.each(cases)("%s", async (_, changes, message) => {
@@ -237,6 +299,16 @@ describe("adapt refuses, with one line, and leaves nothing behind", () => {
         .map(({ message }) => message)
         .join(),
     ).toMatch(/1 longer than 32 tokens were left out/);
+  });
+
+  test("labels that training lacks", async () => {
+    const data = {
+      training: { paths: [join(root, "kinds.jsonl")] },
+      validation: { paths: [join(root, "unseen.jsonl")] },
+    };
+    await expect(adapt(options("refused", { task: "classify", data }))).rejects.toThrow(
+      /unseen\.jsonl:1 label: expected one of the 2 labels seen in training, got "other"/,
+    );
   });
 
   test("a full run over a quantised base", async () => {

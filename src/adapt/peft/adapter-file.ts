@@ -12,6 +12,7 @@ import {
 } from "../../hub/adapter-directory.ts";
 import { describeJson } from "../../hub/strict-json.ts";
 import type { CausalLM, Encoder } from "../../models/contracts.ts";
+import { DecoderClassifier } from "../../models/decoder-classifier.ts";
 import { countParameters, type Parameter } from "../../nn/scope.ts";
 import type { Adapter } from "../adapter.ts";
 import { fingerprintOf, isSameBase, parseFingerprint, showFingerprint } from "./base-fingerprint.ts";
@@ -231,7 +232,7 @@ function checkFingerprint({ path, config, weights }: AdapterDirectory, base: Ada
 
 /** PEFT's name of what the model is for, which tells it how to wrap the model. */
 function taskOf(model: CausalLM | Encoder): string | null {
-  if (!("heads" in model)) return "CAUSAL_LM";
+  if (!("heads" in model)) return model instanceof DecoderClassifier ? "SEQ_CLS" : "CAUSAL_LM";
   const { sequenceClassifier, tokenClassifier, answerLogits } = model.heads;
   if (sequenceClassifier) return "SEQ_CLS";
   if (tokenClassifier) return "TOKEN_CLS";

@@ -13,7 +13,7 @@ import { train } from "../../train/trainer.ts";
 import { describeRun } from "../describe.ts";
 import { flattenRecipe, hashRecipe } from "../flat-recipe.ts";
 import { Journal } from "../journal.ts";
-import { beginRunDirectory, checkRunDirectory } from "../run-directory.ts";
+import { beginRunDirectory, checkRunDirectory, MODEL_DIRECTORY } from "../run-directory.ts";
 import { adaptCard, type CardFacts } from "./adapt-card.ts";
 import { type AdaptInput, type ReadRecipe, readAdaptRecipe } from "./adapt-recipe.ts";
 import { type Costs, measureCosts } from "./costs.ts";
@@ -102,11 +102,12 @@ async function adaptPrepared<M extends BaseModel>(
   const before = await scoreBefore(prepared, trainee);
   const baselines = [...prepared.baselines, before];
   const title = `${describeRun(prepared.model)} · ${recipe.adapt.task} by ${recipe.adapt.method}`;
-  const resultDirectory = join(directory, trainee.adapter ? "adapter" : "model");
+  const modelDirectory = join(directory, MODEL_DIRECTORY);
+  const resultDirectory = trainee.adapter ? join(directory, "adapter") : modelDirectory;
   const trainedParameters = countParameters(trainee.objective.parameters);
   const journal = new Journal({
     ...{ directory, resume, onEvent, command: options.command },
-    nextCommands: prepared.nextCommands(resultDirectory),
+    nextCommands: prepared.nextCommands(prepared.head.length > 0 ? modelDirectory : resultDirectory),
     description: {
       ...{ title, machine: options.machine ?? "", baselines, corpus: prepared.corpus },
       config: { "trained parameters": trainedParameters, ...flattenRecipe(recipe) },
@@ -175,7 +176,7 @@ interface Finished<M extends BaseModel> {
 /** Writes adapter or model and predictions, and counts what it all took. */
 function finish<M extends BaseModel>(finished: Finished<M>): Costs {
   const { prepared, trainee, options, result, judgement, card, resultDirectory } = finished;
-  saveResult(resultDirectory, {
+  saveResult(resultDirectory, join(options.directory, MODEL_DIRECTORY), {
     ...{ prepared, trainee, bestWeights: result.bestWeights },
     ...{ baseName: card.baseName, card: adaptCard(card) },
   });

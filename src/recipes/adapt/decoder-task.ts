@@ -124,8 +124,9 @@ export function encodeSides<T>(
   return { rows: { training: side("training", training), heldOut: side("held-out", validation) }, facts };
 }
 
-function describeLong(
-  { numLong, numEmpty }: EncodedRows,
+/** What became of examples that are longer than the context; empty where there were none. */
+export function describeLong(
+  { numLong, numEmpty }: Omit<EncodedRows, "rows">,
   options: { maxLength: number; long: string },
 ): string {
   if (numLong === 0) return "";

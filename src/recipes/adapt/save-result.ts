@@ -1,6 +1,7 @@
 import { join } from "node:path";
-import { saveAdapter } from "../../adapt/peft/adapter-file.ts";
-import type { HostWeights } from "../../core/weights.ts";
+import { mergeAdapter } from "../../adapt/merge-adapter.ts";
+import { loadAdapter, saveAdapter } from "../../adapt/peft/adapter-file.ts";
+import { type HostWeights, isQuantized } from "../../core/weights.ts";
 import { writeFileAtomic } from "../../hub/atomic-write.ts";
 import type { BaseModel } from "./method.ts";
 import type { PreparedTask } from "./task.ts";
@@ -18,11 +19,15 @@ export interface Result<M extends BaseModel> {
 }
 
 /**
- * Writes an adapter in PEFT's layout where there is one, else the whole model.
+ * Writes an adapter in PEFT's layout where there is one, and the whole model where there is none, or a new head.
  *
  * @throws {EnvironmentError} if the directory holds something else or the system refuses.
  */
-export function saveResult<M extends BaseModel>(directory: string, result: Result<M>): void {
+export function saveResult<M extends BaseModel>(
+  directory: string,
+  modelDirectory: string,
+  result: Result<M>,
+): void {
   const { prepared, trainee, bestWeights, baseName, card } = result;
   if (!trainee.adapter) {
     prepared.save(directory, new Map([...trainee.frozen, ...bestWeights]), card);
@@ -30,9 +35,14 @@ export function saveResult<M extends BaseModel>(directory: string, result: Resul
       writeFileAtomic(join(directory, name), text);
     return;
   }
+  const base = { model: prepared.model, weights: prepared.weights };
   saveAdapter(directory, {
-    base: { model: prepared.model, weights: prepared.weights },
+    base,
     ...{ baseName, adapter: trainee.adapter, weights: bestWeights, card },
     modulesToSave: prepared.headModules,
   });
+  // An adapter's file knows no labels: what has a new head can be used as a whole model only.
+  const isFloat = [...prepared.weights.values()].every((weight) => !isQuantized(weight));
+  if (prepared.head.length === 0 || !isFloat) return;
+  prepared.save(modelDirectory, mergeAdapter(base.weights, loadAdapter(directory, base)), card);
 }
