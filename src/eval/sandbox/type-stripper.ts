@@ -50,19 +50,20 @@ export class TypeStripper {
     return new Promise((resolve) => {
       const finish = (stripped: Stripped, isBroken: boolean) => {
         clearTimeout(timer);
-        thread.removeAllListeners();
+        // These alone: the thread has listeners of its own, without which it goes deaf.
+        thread.off("message", onMessage);
+        thread.off("error", onError);
         if (isBroken) void this.dispose();
         else thread.unref();
         resolve(stripped);
       };
+      const onMessage = ({ code, error, isBroken }: { code?: string; error?: string; isBroken?: boolean }) =>
+        finish(code === undefined ? { error: error ?? "cannot be read" } : { code }, isBroken ?? false);
+      const onError = (error: Error) => finish({ error: `cannot be read: ${error.message}` }, true);
       const timer = setTimeout(() => finish({ error: "takes too long to read" }, true), this.#timeoutMs);
       thread.ref();
-      thread.once(
-        "message",
-        ({ code, error, isBroken }: { code?: string; error?: string; isBroken?: boolean }) =>
-          finish(code === undefined ? { error: error ?? "cannot be read" } : { code }, isBroken ?? false),
-      );
-      thread.once("error", (error) => finish({ error: `cannot be read: ${error.message}` }, true));
+      thread.on("message", onMessage);
+      thread.on("error", onError);
       thread.postMessage(source);
     });
   }
