@@ -1,9 +1,9 @@
-import { generateBatch } from "../../generate/generate.ts";
+import type { Sandbox } from "../../eval/sandbox/sandbox.ts";
 import { makePrediction, type Prediction } from "../../eval/tasks/prediction.ts";
 import type { Task } from "../../eval/tasks/task.ts";
 import type { TaskExample } from "../../eval/tasks/task-rows.ts";
 import { fieldValues, fillTemplate, templateFields } from "../../eval/tasks/template.ts";
-import type { Sandbox } from "../../eval/sandbox/sandbox.ts";
+import { generateBatch } from "../../generate/generate.ts";
 import { classifyByLikelihood } from "../classify-by-likelihood.ts";
 import { endOfBlock } from "../code-block.ts";
 import type { LanguageModel } from "../language-model.ts";
@@ -157,14 +157,21 @@ async function judgePrograms(
   const test = fillTemplate(task.test!, example.row);
   const programs = [];
   for (const text of texts) {
-    // The last line counts as written.
-    const end = endOfBlock(example.prompt.trimEnd())(`\n${text}\n`);
-    const completion = end === undefined ? text : text.slice(0, Math.max(0, end - 1));
+    const completion = cutProgram(example.prompt, text);
     const source = `${example.prompt}${completion}\n${test}`;
     const { status, detail } = await sandbox.run({ source, language: task.language }, signal);
     programs.push({ completion, status, detail });
   }
   return makePrediction(example, programs[0]!.completion, { programs });
+}
+
+/** What of a text belongs to the block that a prompt opens; all of it if the block is not closed. */
+export function cutProgram(prompt: string, text: string): string {
+  // The cursor stands behind the line that opens the block, and the last line counts as written.
+  const opening = prompt.trimEnd();
+  const gap = prompt.slice(opening.length);
+  const end = endOfBlock(opening)(`${gap}${text}\n`);
+  return end === undefined ? text : text.slice(0, Math.max(0, end - gap.length));
 }
 
 /** Tokens that may follow a text in the context; below 0 if the text itself is too long. */

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { plinth, plinthFailure as failure, plinthJson as json } from "../../../test/command-line.ts";
+import { plinthFailure as failure, plinthJson as json, plinth } from "../../../test/command-line.ts";
 import { randomModel } from "../../../test/random-model.ts";
 import type { Prediction } from "../../eval/tasks/prediction.ts";
 import { defineTask, type TaskInput } from "../../eval/tasks/task.ts";
@@ -13,6 +13,7 @@ import { classifyByLikelihood } from "../classify-by-likelihood.ts";
 import { classifySequence } from "../classify-sequence.ts";
 import { EncoderModel } from "../encoder-model.ts";
 import { LanguageModel } from "../language-model.ts";
+import { cutProgram } from "./decoder-answers.ts";
 import { evaluateTask } from "./evaluate-task.ts";
 
 let root: string;
@@ -190,6 +191,19 @@ describe("a decoder", () => {
     // A model of random weights closes no function.
     expect(programs).toEqual({ invalid: 2 });
     expect(scores["pass@1"]!.value).toBe(0);
+  });
+
+  test.each([
+    ["f = function () {\n", "  return 1;\n}\nconsole.log(2)", "  return 1;\n}"],
+    [
+      "f = function () {\n",
+      "  if (x) {\n    y();\n  }\n\n  return 1;\n}",
+      "  if (x) {\n    y();\n  }\n\n  return 1;\n}",
+    ],
+    ["f = function () {", "\n\treturn 1;\n};\nmore();", "\n\treturn 1;\n};"],
+    ["f = function () {\n", "  never closed", "  never closed"],
+  ])("a program after %j is as much of %j as belongs to it", (prompt, text, cut) => {
+    expect(cutProgram(prompt, text)).toBe(cut);
   });
 
   test("more examples than there are to show are refused", async () => {
