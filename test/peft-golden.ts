@@ -37,10 +37,12 @@ export function fixtureBase(name: string, directory: string = join(FIXTURES, nam
 }
 
 /** A base with an adapter on it, and the weights of both. */
-export function adapt(base: AdapterBase, { adapter, weights }: Pick<LoadedAdapter, "adapter" | "weights">) {
-  const model =
-    "heads" in base.model ? new AdaptedEncoder(base.model, adapter) : new AdaptedDecoder(base.model, adapter);
-  return { model, weights: new Map([...base.weights, ...weights]) as Weights };
+export function adapt(
+  base: AdapterBase,
+  { adapter, model, weights }: Pick<LoadedAdapter, "adapter" | "model" | "weights">,
+) {
+  const adapted = "heads" in model ? new AdaptedEncoder(model, adapter) : new AdaptedDecoder(model, adapter);
+  return { model: adapted, weights: new Map([...base.weights, ...weights]) as Weights };
 }
 
 /** Scores of next tokens, or of classes. */

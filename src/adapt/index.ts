@@ -22,6 +22,7 @@ export { Ia3, type Ia3Options } from "./ia3.ts";
 export { instructionRow } from "./instruction-row.ts";
 export { JoinedAdapter } from "./joined-adapter.ts";
 export { type LinearModule, linearModules, selectModules, type Targets } from "./linear-modules.ts";
+export { loadAdapted } from "./load-adapted.ts";
 export { type Drop, Lora, type LoraOptions } from "./lora.ts";
 export { type MergeOptions, mergeAdapter } from "./merge-adapter.ts";
 export { type MergeReport, mergeModel } from "./merge-model.ts";

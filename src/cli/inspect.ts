@@ -1,17 +1,23 @@
 import type { DecoderShape, EncoderShape } from "../models/contracts.ts";
 import { boolean } from "./flag-specs.ts";
-import { type Inspection, inspectPath, type ModelReport, type TensorReport } from "./inspection.ts";
+import {
+  type AdapterReport,
+  type Inspection,
+  inspectPath,
+  type ModelReport,
+  type TensorReport,
+} from "./inspection.ts";
 import { defineVerb, type Verb } from "./verb.ts";
 
-/** `plinth inspect`: what is in a model, a checkpoint or a file of tensors. */
+/** `plinth inspect`: what is in a model, an adapter, a checkpoint or a file of tensors. */
 export const inspect: Verb = defineVerb({
   name: "inspect",
-  summary: "what is in a model, a checkpoint or a .safetensors file",
+  summary: "what is in a model, an adapter, a checkpoint or a .safetensors file",
   positionals: [
     {
       name: "model",
       describe:
-        "a model directory, the directory of a pretraining run, a checkpoint, a .safetensors file, or owner/name[@revision] on Hugging Face",
+        "a model directory, an adapter, the directory of a pretraining run, a checkpoint, a .safetensors file, or owner/name[@revision] on Hugging Face",
       required: true,
       isModel: true,
     },
@@ -30,11 +36,13 @@ type Row = readonly [label: string, value: string];
 
 /** The inspection as text: what it is, and a table of its tensors. */
 export function renderInspection(inspection: Inspection): string {
-  const { kind, path, numElements, sizeBytes, dtypes, tensors, model, checkpoint, metadata } = inspection;
+  const { kind, path, numElements, sizeBytes, dtypes, tensors } = inspection;
+  const { model, adapter, checkpoint, metadata } = inspection;
   const types = Object.entries(dtypes).map(([dtype, count]) => `${dtype} ${showCount(count)}`);
   const rows: Row[] = [
     [kind, path],
     ...(model ? modelRows(model) : []),
+    ...(adapter ? adapterRows(adapter) : []),
     ...(checkpoint ? ([["step", `${checkpoint.step}, intact`]] as const) : []),
     ["tensors", `${tensors.length}, ${showCount(numElements)} numbers, ${showBytes(sizeBytes)}`],
     ["dtypes", types.join(", ") || "none"],
@@ -42,8 +50,16 @@ export function renderInspection(inspection: Inspection): string {
   ];
   const sections = [alignRows(rows), renderTensors(tensors)];
   if (checkpoint) sections.push(`state ${JSON.stringify(checkpoint.state, null, 2)}`);
+  if (adapter) sections.push(`config ${JSON.stringify(adapter.config, null, 2)}`);
   if (model) sections.push(`config ${JSON.stringify(model.config, null, 2)}`);
   return sections.filter(Boolean).join("\n\n");
+}
+
+function adapterRows({ peftType, base }: AdapterReport): Row[] {
+  return [
+    ["method", peftType === null ? "not said" : JSON.stringify(peftType).slice(1, -1)],
+    ["base", base === null ? "not said" : JSON.stringify(base)],
+  ];
 }
 
 function modelRows({ family, shape, heads, numParameters, memory, tokenizer, config }: ModelReport): Row[] {

@@ -3,6 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { hasTokenizer, loadTokenizer, type TokenizerKind } from "../codecs/tokenizer.ts";
 import { numElements } from "../core/dtype.ts";
 import { ConfigError, EnvironmentError, FormatError, PlinthError } from "../core/errors.ts";
+import { ADAPTER_WEIGHTS, isAdapterDirectory, openAdapterDirectory } from "../hub/adapter-directory.ts";
 import { readJsonFile } from "../hub/read-json-file.ts";
 import { SafetensorsFile } from "../hub/safetensors.ts";
 import type { TensorEntry } from "../hub/safetensors-header.ts";
@@ -33,7 +34,7 @@ export interface TensorReport {
 
 /** What every kind of inspected thing has. */
 export interface Inspection {
-  readonly kind: "model" | "checkpoint" | "safetensors";
+  readonly kind: "model" | "adapter" | "checkpoint" | "safetensors";
   readonly path: string;
   /** Numbers in the stored tensors. */
   readonly numElements: number;
@@ -43,6 +44,7 @@ export interface Inspection {
   readonly dtypes: Readonly<Partial<Record<StoredDType, number>>>;
   readonly tensors: readonly TensorReport[];
   readonly model?: ModelReport;
+  readonly adapter?: AdapterReport;
   readonly checkpoint?: CheckpointReport;
   readonly metadata?: Readonly<Record<string, string>>;
 }
@@ -59,6 +61,16 @@ export interface ModelReport {
   readonly memory: MemoryReport | null;
   readonly tokenizer: TokenizerReport | null;
   /** `config.json` as it stands, or what `params.json` would say there. */
+  readonly config: JsonObject;
+}
+
+/** What an adapter directory says of its adapter. */
+export interface AdapterReport {
+  /** Such as `LORA`; `null` where it says nothing of the kind. */
+  readonly peftType: string | null;
+  /** Where its base is from. */
+  readonly base: string | null;
+  /** `adapter_config.json` as it stands. */
   readonly config: JsonObject;
 }
 
@@ -91,7 +103,7 @@ const CHECKPOINT_NAME = /^step-([0-9]+)$/;
 
 /**
  * Looks at whatever a path leads to: a model directory, the directory of a pretraining run (its model, or its newest
- * checkpoint while there is none), a checkpoint, or one safetensors file. A checkpoint is verified against its hashes.
+ * checkpoint while there is none), an adapter, a checkpoint, or one safetensors file. A checkpoint is verified against its hashes.
  *
  * @throws {EnvironmentError} if there is nothing.
  * @throws {ConfigError} if it is none of these.
@@ -107,6 +119,7 @@ export function inspectPath(path: string, withStats: boolean): Inspection {
   const directory = modelDirectory(path);
   const isModel = ["config.json", PARAMS].some((name) => existsSync(join(directory, name)));
   if (isModel) return inspectModel(directory, withStats);
+  if (isAdapterDirectory(path)) return inspectAdapter(path, withStats);
   if (existsSync(join(path, MANIFEST_FILE))) return inspectCheckpoint(path, withStats);
   const newest = [join(path, "checkpoints"), path]
     .flatMap((place) => new CheckpointStore(place).list())
@@ -114,7 +127,7 @@ export function inspectPath(path: string, withStats: boolean): Inspection {
   if (newest) return inspectCheckpoint(newest.path, withStats);
   throw new ConfigError({
     where: path,
-    expected: "a model directory (with config.json), a run, a checkpoint or a .safetensors file",
+    expected: "a model directory (with config.json), an adapter, a run, a checkpoint or a .safetensors file",
     got: "a directory with none of these",
   });
 }
@@ -149,6 +162,20 @@ function inspectCheckpoint(path: string, withStats: boolean): Inspection {
   const { kind: _kind, ...contents } = inspectFile(join(path, TENSORS_FILE), withStats);
   const state = readJsonFile(join(path, STATE_FILE));
   return { ...contents, kind: "checkpoint", path, checkpoint: { step, state } };
+}
+
+function inspectAdapter(path: string, withStats: boolean): Inspection {
+  const { config, close } = openAdapterDirectory(path);
+  close();
+  const word = (value: JsonValue | undefined) => (typeof value === "string" ? value : null);
+  const { peft_type: peftType, base_model_name_or_path: base } = config;
+  const contents = inspectFile(join(path, ADAPTER_WEIGHTS), withStats);
+  return {
+    ...contents,
+    kind: "adapter",
+    path,
+    adapter: { peftType: word(peftType), base: word(base), config },
+  };
 }
 
 function inspectModel(path: string, withStats: boolean): Inspection {

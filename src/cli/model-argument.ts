@@ -1,7 +1,10 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { loadAdapted, refuseAdapter } from "../adapt/load-adapted.ts";
 import { readJsonObject } from "../hub/read-json-file.ts";
+import type { CausalLM, Encoder } from "../models/contracts.ts";
 import {
+  type Loaded,
   type LoadedClassifier,
   type LoadedEncoder,
   type LoadedModel,
@@ -12,7 +15,7 @@ import {
 import { isEncoderType } from "../models/registry.ts";
 import { ClassifierModel } from "../pipelines/classifier-model.ts";
 import { checkMemory } from "../plan/check-memory.ts";
-import { boolean } from "./flag-specs.ts";
+import { boolean, text } from "./flag-specs.ts";
 import type { FlagValues, PositionalSpec } from "./flags.ts";
 
 /** The word that names a model, as verbs that use one take it. */
@@ -26,6 +29,10 @@ export const MODEL_ARGUMENT: PositionalSpec = {
 
 /** Flags of every verb that loads a model. */
 export const MODEL_FLAGS = {
+  adapter: text({
+    describe: "an adapter to put on the model: its directory, in PEFT's layout",
+    placeholder: "DIR",
+  }),
   checkMemory: boolean({ describe: "refuse a model that will not fit into memory", fallback: true }),
 } as const;
 
@@ -48,7 +55,7 @@ export function modelDirectory(word: string): string {
 export function loadModelArgument(word: string, flags: FlagValues<typeof MODEL_FLAGS>): LoadedModel {
   const directory = modelDirectory(word);
   if (flags.checkMemory) checkMemory(directory);
-  return loadModel(directory);
+  return withAdapter(loadModel(directory), flags.adapter);
 }
 
 /**
@@ -59,7 +66,14 @@ export function loadModelArgument(word: string, flags: FlagValues<typeof MODEL_F
 export function loadEncoderArgument(word: string, flags: FlagValues<typeof MODEL_FLAGS>): LoadedEncoder {
   const directory = modelDirectory(word);
   if (flags.checkMemory) checkMemory(directory);
-  return loadEncoder(directory);
+  return withAdapter(loadEncoder(directory), flags.adapter);
+}
+
+function withAdapter<M extends CausalLM | Encoder>(
+  base: Loaded<M>,
+  directory: string | undefined,
+): Loaded<M> {
+  return directory === undefined ? base : loadAdapted(base, directory);
 }
 
 /**
@@ -73,6 +87,7 @@ export function loadClassifierArgument(
 ): LoadedClassifier {
   const directory = modelDirectory(word);
   if (flags.checkMemory) checkMemory(directory);
+  refuseAdapter(directory, flags.adapter);
   return loadClassifier(directory);
 }
 

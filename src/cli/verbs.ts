@@ -77,7 +77,7 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     load: async () => (await import("./download.ts")).download,
   },
   inspect: {
-    summary: "what is in a model, a checkpoint or a .safetensors file",
+    summary: "what is in a model, an adapter, a checkpoint or a .safetensors file",
     load: async () => (await import("./inspect.ts")).inspect,
   },
   doctor: {

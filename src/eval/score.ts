@@ -1,7 +1,7 @@
 import type { Tokenizer } from "../codecs/tokenizer.ts";
 import { hostTensor } from "../core/dtype.ts";
 import { ConfigError, DataError } from "../core/errors.ts";
-import type { Weights } from "../core/weights.ts";
+import type { HostWeights, Weights } from "../core/weights.ts";
 import type { Engine } from "../engine/engine.ts";
 import { CachedProgram, checkTokens, ROWS } from "../generate/cached-program.ts";
 import type { CausalLM } from "../models/contracts.ts";
@@ -36,14 +36,15 @@ export class Scorer {
   readonly #pieceSize: number;
   readonly #vocabularySize: number;
 
-  constructor(engine: Engine, model: CausalLM, weights: Weights) {
+  /** @param exchangeable those of the weights that {@link exchange} will exchange: an adapter's */
+  constructor(engine: Engine, model: CausalLM, weights: Weights, exchangeable?: HostWeights) {
     const { contextLength, vocabularySize } = model.shape;
     const targets = input("targets", "int32", [ROWS, 1]);
     this.#vocabularySize = vocabularySize;
     this.#program = new CachedProgram(engine, model, weights, {
       name: "score",
       numRows: 2,
-      capacity: contextLength,
+      ...{ capacity: contextLength, exchangeable },
       outputs: (hidden) => {
         const logits = model.logits(hidden); // (R, V)
         return { logprobs: logits.logSoftmax().takeAlongLast(targets) }; // (R, 1)
@@ -51,6 +52,11 @@ export class Scorer {
     });
     const fewScores = Math.max(MIN_PIECE, Math.floor(MAX_SCORES / vocabularySize));
     this.#pieceSize = Math.min(this.#program.pieceTokens, fewScores);
+  }
+
+  /** Goes on with another adapter's weights; see `CachedProgram.exchange`. */
+  exchange(weights: HostWeights): void {
+    this.#program.exchange(weights);
   }
 
   /**

@@ -1,6 +1,6 @@
 import { allocate, type DType, type HostTensor, numElements } from "../core/dtype.ts";
 import { ConfigError, DataError, EnvironmentError } from "../core/errors.ts";
-import { sizeInBytes, type Weights } from "../core/weights.ts";
+import { type HostWeights, sizeInBytes, type Weights } from "../core/weights.ts";
 import type { Binding } from "../engine/binding.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Program } from "../engine/program.ts";
@@ -28,6 +28,8 @@ export interface CachedProgramOptions {
   readonly capacity: number;
   /** What the program computes from the hidden states that are asked for, `(rows, C)`. */
   readonly outputs: (hidden: Tensor) => Readonly<Record<string, Tensor>>;
+  /** Those of the weights that may be exchanged later: they are inputs of the program, the others its constants. */
+  readonly exchangeable?: HostWeights | undefined;
   /** Memory for outputs of runs that ask for that many hidden states; default: new memory each time. */
   readonly bound?: (count: number) => Readonly<Record<string, HostTensor>>;
 }
@@ -53,7 +55,8 @@ export class CachedProgram {
   readonly #program: Program;
   readonly #bound: (count: number) => Readonly<Record<string, HostTensor>>;
   /** Memory tied to pieces of each row, and to steps of so many rows. */
-  readonly #bindings = new Map<string, { readonly binding: Binding; numSlots: number }>();
+  readonly #bindings = new Map<string, { readonly binding: Binding; numSlots: number; held?: HostWeights }>();
+  #exchangeable: HostWeights;
   /** Of steps: one for each row. */
   readonly #tokens: Int32Array;
   readonly #positions: Int32Array;
@@ -66,7 +69,14 @@ export class CachedProgram {
     engine: Engine,
     model: CausalLM,
     weights: Weights,
-    { name, numRows = 1, capacity, outputs, bound = () => ({}) }: CachedProgramOptions,
+    {
+      name,
+      numRows = 1,
+      capacity,
+      outputs,
+      exchangeable = new Map(),
+      bound = () => ({}),
+    }: CachedProgramOptions,
   ) {
     const { contextLength, vocabularySize, numLayers } = model.shape;
     checkInteger(`${name}.capacity`, capacity, contextLength, ", the model's context length");
@@ -83,7 +93,24 @@ export class CachedProgram {
       Int32Array,
       Int32Array,
     ];
-    this.#program = engine.compile(name, describeStep(model, outputs), { constants: weights });
+    this.#exchangeable = exchangeable;
+    const constants = new Map([...weights].filter(([path]) => !exchangeable.has(path)));
+    this.#program = engine.compile(name, describeStep(model, outputs), { constants });
+  }
+
+  /**
+   * Goes on with other weights in place of those that may be exchanged, used where they lie: nothing is compiled or copied. All rows
+   * are empty afterwards.
+   *
+   * @returns false if it has these weights already
+   * @throws {EnvironmentError} while a run is under way.
+   */
+  exchange(weights: HostWeights): boolean {
+    if (weights === this.#exchangeable) return false;
+    if (this.#isBusy) throw this.#busy();
+    this.#exchangeable = weights;
+    for (let row = 0; row < this.cache.numRows; row++) this.truncate(row, 0);
+    return true;
   }
 
   /** Most tokens of a row. */
@@ -193,8 +220,11 @@ export class CachedProgram {
         fix: "Use a shorter text, or truncate the cache first.",
       });
     }
-    if (!this.#isBusy) return;
-    throw new EnvironmentError({
+    if (this.#isBusy) throw this.#busy();
+  }
+
+  #busy(): EnvironmentError {
+    return new EnvironmentError({
       where: this.#name,
       expected: "one call at a time",
       got: "a second one",
@@ -242,8 +272,9 @@ export class CachedProgram {
   #bindingOf(row: number | "step", count: number, numAsked: number): Binding {
     const key = row === "step" ? `step ${count}` : `piece ${row}, ${numAsked}`;
     const known = this.#bindings.get(key);
-    if (known?.numSlots === this.cache.numSlots) return known.binding;
+    if (known?.numSlots === this.cache.numSlots && known.held === this.#exchangeable) return known.binding;
     const binding = known?.binding ?? this.#program.newBinding();
+    if (known?.held !== this.#exchangeable) bindWeights(binding, this.#program, this.#exchangeable);
     for (let layer = 0; layer < this.#numLayers; layer++) {
       for (const [kind, name] of ["keys", "values"].entries()) {
         const plane = this.cache.plane(2 * layer + kind, row === "step" ? 0 : row, count);
@@ -267,7 +298,7 @@ export class CachedProgram {
         );
       }
     }
-    this.#bindings.set(key, { binding, numSlots: this.cache.numSlots });
+    this.#bindings.set(key, { binding, numSlots: this.cache.numSlots, held: this.#exchangeable });
     return binding;
   }
 }
@@ -281,6 +312,11 @@ export function checkTokens(where: string, tokens: ArrayLike<number>, vocabulary
     const expected = `an id in [0, ${vocabularySize}), the model's vocabulary`;
     throw new DataError({ where: `${where}, token ${i}`, expected, got: `${token}` });
   }
+}
+
+/** Ties weights to those inputs of a program that are theirs. */
+export function bindWeights(binding: Binding | Program, { inputs }: Program, weights: HostWeights): void {
+  for (const [path, weight] of weights) if (inputs.has(path)) binding.bind(path, weight);
 }
 
 /** The graph of one run: tokens `(B, T)` and caches in, extended caches and `outputs` out. */

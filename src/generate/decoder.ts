@@ -1,5 +1,5 @@
 import { allocate } from "../core/dtype.ts";
-import type { Weights } from "../core/weights.ts";
+import type { HostWeights, Weights } from "../core/weights.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { CausalLM, DecoderShape } from "../models/contracts.ts";
 import { CachedProgram } from "./cached-program.ts";
@@ -11,6 +11,8 @@ export interface DecoderOptions {
   readonly capacity?: number;
   /** Sequences that it can continue side by side; default 1. */
   readonly rows?: number;
+  /** Those of the weights that {@link Decoder.exchange} will exchange: an adapter's. */
+  readonly exchangeable?: HostWeights | undefined;
 }
 
 /**
@@ -38,12 +40,12 @@ export class Decoder {
   /** @throws {ConfigError} if the capacity is not an integer in [1, context length], or the rows not in [1, 1024]. */
   constructor(engine: Engine, model: CausalLM, weights: Weights, options: DecoderOptions = {}) {
     const { vocabularySize: V, contextLength } = model.shape;
-    const { capacity = contextLength, rows = 1 } = options;
+    const { capacity = contextLength, rows = 1, exchangeable } = options;
     this.shape = model.shape;
     this.#program = new CachedProgram(engine, model, weights, {
       name: "decoder",
       numRows: rows,
-      capacity,
+      ...{ capacity, exchangeable },
       outputs: (hidden) => ({ logits: model.logits(hidden) }), // (rows, V)
       bound: (count) => {
         const data = this.#scores.subarray(0, count * V);
@@ -144,6 +146,16 @@ export class Decoder {
   /** Forgets all tokens of all rows. */
   reset(): void {
     for (let row = 0; row < this.numRows; row++) this.truncate(0, row);
+  }
+
+  /**
+   * Goes on with another adapter's weights in place of those it has, and forgets all tokens; see {@link CachedProgram.exchange}.
+   *
+   * @throws {EnvironmentError} while it reads.
+   */
+  exchange(weights: HostWeights): void {
+    if (!this.#program.exchange(weights)) return;
+    for (const tokens of this.#tokens) tokens.length = 0;
   }
 
   /** Gives native memory back. */

@@ -1,10 +1,14 @@
+import { AdapterShelf } from "../adapt/adapter-shelf.ts";
+import type { LoadAdapterOptions, LoadedAdapter } from "../adapt/peft/adapter-file.ts";
 import type { EncodedInput } from "../codecs/encoded-input.ts";
 import type { Tokenizer } from "../codecs/tokenizer.ts";
 import type { HostTensor } from "../core/dtype.ts";
 import { ConfigError, DataError } from "../core/errors.ts";
+import type { HostWeights } from "../core/weights.ts";
 import { Engine } from "../engine/engine.ts";
 import type { Program } from "../engine/program.ts";
-import type { EncoderHeads, EncoderInput } from "../models/contracts.ts";
+import { bindWeights } from "../generate/cached-program.ts";
+import type { Encoder, EncoderHeads, EncoderInput } from "../models/contracts.ts";
 import { type LoadedEncoder, loadEncoder } from "../models/load-model.ts";
 import { input, type Tensor } from "../tensor/tensor.ts";
 import { type EncoderBatch, type EncoderItem, packBatches } from "./encoder-batch.ts";
@@ -57,11 +61,12 @@ export interface EncoderTask {
  * model.dispose();
  */
 export class EncoderModel {
-  readonly loaded: LoadedEncoder;
   /** As sentence-transformers publishes it; `undefined` for other models. */
   readonly sentences: SentenceConfig | undefined;
   readonly #options: EncoderModelOptions;
-  readonly #programs = new Map<string, Program>();
+  readonly #shelf: AdapterShelf<Encoder>;
+  /** By the structure of adapters and the task that they are compiled for. */
+  readonly #programs = new Map<string, { readonly program: Program; held: HostWeights }>();
   #engine: Engine | undefined;
 
   constructor(loaded: LoadedEncoder, options: EncoderModelOptions = {}) {
@@ -69,7 +74,7 @@ export class EncoderModel {
     if (!Number.isSafeInteger(batchTokens) || batchTokens < 1) {
       throw new ConfigError({ where: "batchTokens", expected: "an integer ≥ 1", got: `${batchTokens}` });
     }
-    this.loaded = loaded;
+    this.#shelf = new AdapterShelf(loaded);
     this.sentences = readSentenceConfig(loaded.directory);
     this.#options = options;
     this.#engine = options.engine;
@@ -82,6 +87,32 @@ export class EncoderModel {
    */
   static load(directory: string, options: EncoderModelOptions = {}): EncoderModel {
     return new EncoderModel(loadEncoder(directory), options);
+  }
+
+  /** The model, with the adapter that is in use, and the weights of both. */
+  get loaded(): LoadedEncoder {
+    return this.#shelf.current.loaded;
+  }
+
+  /**
+   * Adds an adapter to the loaded base, or one in place of another of that name. It costs its own weights; the base is shared. It may
+   * bring a head that the base has not.
+   *
+   * @param from its directory in PEFT's layout, or the adapter itself
+   * @throws as `loadAdapter`
+   */
+  addAdapter(name: string, from: string | LoadedAdapter<Encoder>, options: LoadAdapterOptions = {}): void {
+    this.#shelf.add(name, from, options);
+  }
+
+  /**
+   * Goes on with an adapter; without a name, with the base as it is. The first use of an adapter of another structure, such as
+   * another rank, compiles; every other is a matter of milliseconds.
+   *
+   * @throws {ConfigError} if there is no adapter of that name.
+   */
+  useAdapter(name?: string): void {
+    this.#shelf.use(name);
   }
 
   /** @throws {DataError} if the directory has none. */
@@ -169,7 +200,7 @@ export class EncoderModel {
     use: (outputs: Readonly<Record<string, HostTensor>>, batch: EncoderBatch) => void,
     { signal, feed }: RunOptions = {},
   ): Promise<void> {
-    const program = this.#programs.get(name) ?? this.#compile(name, build);
+    const program = this.#programOf(name, build);
     const { batchTokens = DEFAULT_BATCH_TOKENS } = this.#options;
     for (const batch of packBatches(items, batchTokens)) {
       signal?.throwIfAborted();
@@ -195,7 +226,7 @@ export class EncoderModel {
 
   /** Gives native memory back. What is asked for afterwards is compiled anew. */
   dispose(): void {
-    for (const program of this.#programs.values()) program.dispose();
+    for (const { program } of this.#programs.values()) program.dispose();
     this.#programs.clear();
   }
 
@@ -204,15 +235,25 @@ export class EncoderModel {
     return this.tokenizer.encodeInput(first, second, options);
   }
 
+  #programOf(name: string, build: EncoderTask["build"]): Program {
+    const { structure, exchangeable } = this.#shelf.current;
+    const key = JSON.stringify([structure, name]);
+    const known = this.#programs.get(key);
+    if (known?.held === exchangeable) return known.program;
+    const program = known?.program ?? this.#compile(name, build);
+    bindWeights(program, program, exchangeable);
+    this.#programs.set(key, { program, held: exchangeable });
+    return program;
+  }
+
   #compile(name: string, build: EncoderTask["build"]): Program {
-    const { model, weights } = this.loaded;
+    const { loaded, exchangeable } = this.#shelf.current;
     const of = (input_: string) => input(input_, "int32", ["B", "T"]);
     const positions = input("positions", "int32", ["T"]);
     const batch = { tokens: of("tokens"), segments: of("segments"), mask: of("mask"), positions };
-    const outputs = build(model.hidden(batch), batch);
-    const program = this.engine.compile(name, outputs, { constants: weights });
-    this.#programs.set(name, program);
-    return program;
+    const outputs = build(loaded.model.hidden(batch), batch);
+    const constants = new Map([...loaded.weights].filter(([path]) => !exchangeable.has(path)));
+    return this.engine.compile(name, outputs, { constants });
   }
 }
 

@@ -1,3 +1,5 @@
+import { AdapterShelf } from "../adapt/adapter-shelf.ts";
+import type { LoadAdapterOptions, LoadedAdapter } from "../adapt/peft/adapter-file.ts";
 import { type ChatTemplate, loadChatTemplate } from "../codecs/chat-template.ts";
 import type { Tokenizer } from "../codecs/tokenizer.ts";
 import { DataError } from "../core/errors.ts";
@@ -5,6 +7,7 @@ import { Engine } from "../engine/engine.ts";
 import { Scorer } from "../eval/score.ts";
 import { Decoder } from "../generate/decoder.ts";
 import { type GenerationDefaults, readGenerationConfig } from "../generate/generation-config.ts";
+import type { CausalLM } from "../models/contracts.ts";
 import { type LoadedModel, loadModel } from "../models/load-model.ts";
 
 /** Sequences side by side, by default: enough to keep the cores busy, few enough to keep caches small. */
@@ -29,17 +32,19 @@ export interface LanguageModelOptions {
  * model.dispose();
  */
 export class LanguageModel {
-  readonly loaded: LoadedModel;
+  /** Its adapters; {@link addAdapter} and {@link useAdapter} are for those. */
+  readonly #shelf: AdapterShelf<CausalLM>;
   readonly defaults: GenerationDefaults;
   /** How conversations are written for it; undefined for a model that was not trained on any. */
   readonly template: ChatTemplate | undefined;
   readonly #options: LanguageModelOptions;
+  /** What reads and what scores, by the structure of adapters that they are compiled for. */
+  readonly #decoders = new Map<string, Decoder>();
+  readonly #scorers = new Map<string, Scorer>();
   #engine: Engine | undefined;
-  #decoder: Decoder | undefined;
-  #scorer: Scorer | undefined;
 
   constructor(loaded: LoadedModel, options: LanguageModelOptions = {}) {
-    this.loaded = loaded;
+    this.#shelf = new AdapterShelf(loaded);
     this.defaults = readGenerationConfig(loaded.directory);
     this.template = loadChatTemplate(loaded.directory);
     this.#options = options;
@@ -53,6 +58,32 @@ export class LanguageModel {
    */
   static load(directory: string, options: LanguageModelOptions = {}): LanguageModel {
     return new LanguageModel(loadModel(directory), options);
+  }
+
+  /** The model, with the adapter that is in use, and the weights of both. */
+  get loaded(): LoadedModel {
+    return this.#shelf.current.loaded;
+  }
+
+  /**
+   * Adds an adapter to the loaded base, or one in place of another of that name. It costs its own weights; the base is shared.
+   *
+   * @param from its directory in PEFT's layout, or the adapter itself
+   * @throws as `loadAdapter`
+   */
+  addAdapter(name: string, from: string | LoadedAdapter<CausalLM>, options: LoadAdapterOptions = {}): void {
+    this.#shelf.add(name, from, options);
+  }
+
+  /**
+   * Goes on with an adapter; without a name, with the base as it is. Ask for {@link decoder} and {@link scorer} anew afterwards: they
+   * forget what they have read. The first use of an adapter of another structure, such as another rank, compiles; every other is
+   * a matter of milliseconds.
+   *
+   * @throws {ConfigError} if there is no adapter of that name.
+   */
+  useAdapter(name?: string): void {
+    this.#shelf.use(name);
   }
 
   /** @throws {DataError} if the directory has none. */
@@ -69,16 +100,27 @@ export class LanguageModel {
 
   /** Continues texts. */
   get decoder(): Decoder {
-    const { model, weights } = this.loaded;
+    const { loaded, structure, exchangeable } = this.#shelf.current;
     const { rows = DEFAULT_ROWS, capacity } = this.#options;
-    this.#decoder ??= new Decoder(this.engine, model, weights, { rows, ...(capacity && { capacity }) });
-    return this.#decoder;
+    const create = () =>
+      new Decoder(this.engine, loaded.model, loaded.weights, {
+        ...{ rows, exchangeable },
+        ...(capacity && { capacity }),
+      });
+    const decoder = this.#decoders.get(structure) ?? create();
+    this.#decoders.set(structure, decoder);
+    decoder.exchange(exchangeable);
+    return decoder;
   }
 
   /** Says how probable texts are. */
   get scorer(): Scorer {
-    this.#scorer ??= new Scorer(this.engine, this.loaded.model, this.loaded.weights);
-    return this.#scorer;
+    const { loaded, structure, exchangeable } = this.#shelf.current;
+    const create = () => new Scorer(this.engine, loaded.model, loaded.weights, exchangeable);
+    const scorer = this.#scorers.get(structure) ?? create();
+    this.#scorers.set(structure, scorer);
+    scorer.exchange(exchangeable);
+    return scorer;
   }
 
   /** Where its programs run. */
@@ -89,9 +131,8 @@ export class LanguageModel {
 
   /** Gives native memory back. What is asked for afterwards is compiled anew. */
   dispose(): void {
-    this.#decoder?.dispose();
-    this.#scorer?.dispose();
-    this.#decoder = undefined;
-    this.#scorer = undefined;
+    for (const program of [...this.#decoders.values(), ...this.#scorers.values()]) program.dispose();
+    this.#decoders.clear();
+    this.#scorers.clear();
   }
 }

@@ -1,7 +1,10 @@
+import { loadAdapted, refuseAdapter } from "../adapt/load-adapted.ts";
 import { ConfigError } from "../core/errors.ts";
 import { suggest } from "../core/nearest.ts";
 import type { Engine } from "../engine/engine.ts";
 import { resolveModel } from "../hub/resolve-model.ts";
+import type { CausalLM, Encoder } from "../models/contracts.ts";
+import { type Loaded, loadEncoder, loadModel } from "../models/load-model.ts";
 import { checkMemory } from "../plan/check-memory.ts";
 import { type Answer, answerQuestion } from "./answer-question.ts";
 import { ClassifierModel } from "./classifier-model.ts";
@@ -31,6 +34,8 @@ export interface PipelineOptions {
   readonly cache_dir?: string | undefined;
   /** Told of a download as a whole. */
   readonly progress_callback?: ((progress: PipelineProgress) => void) | undefined;
+  /** An adapter of the model, by its directory in PEFT's layout. */
+  readonly adapter?: string | undefined;
   /** False loads a model that will not fit into memory all the same. */
   readonly checkMemory?: boolean | undefined;
 }
@@ -241,7 +246,7 @@ const CLASSIFIER: { readonly [T in PipelineTask]?: (model: ClassifierModel) => C
  * @param model a model directory, or the id of a model on Hugging Face
  * @throws {ConfigError} if there is no such task, or the model is not for it.
  * @throws {EnvironmentError} if there is no such model, or memory does not suffice.
- * @throws as `resolveModel` and `loadModel`
+ * @throws as `resolveModel`, `loadModel` and `loadAdapter`
  * @example
  * const generator = await pipeline("text-generation", "runs/first/model");
  * const [{ generated_text }] = await generator("Once upon a time", { max_new_tokens: 20 });
@@ -259,15 +264,20 @@ export async function pipeline<T extends PipelineTask>(
     const fix = suggest(String(task), known);
     throw new ConfigError({ where: "pipeline", expected: "a task", got: JSON.stringify(task), fix });
   }
-  const { engine, checkMemory: checks = true } = options;
+  const { engine, adapter, checkMemory: checks = true } = options;
   const directory = await findModel(model, options);
   if (checks) checkMemory(directory);
   const classifier = CLASSIFIER[task];
   if (classifier && ClassifierModel.isIn(directory)) {
+    refuseAdapter(directory, adapter);
     return withDispose(ClassifierModel.load(directory, { engine }), classifier);
   }
-  if (causal) return withDispose(LanguageModel.load(directory, { engine }), causal);
-  return withDispose(EncoderModel.load(directory, { engine }), encoder!);
+  if (causal) return withDispose(new LanguageModel(load(loadModel(directory), adapter), { engine }), causal);
+  return withDispose(new EncoderModel(load(loadEncoder(directory), adapter), { engine }), encoder!);
+}
+
+function load<M extends CausalLM | Encoder>(base: Loaded<M>, adapter: string | undefined): Loaded<M> {
+  return adapter === undefined ? base : loadAdapted(base, adapter);
 }
 
 function withDispose<M extends { dispose(): void }, C extends object>(model: M, make: (model: M) => C) {

@@ -21,6 +21,7 @@ import { LORA } from "./lora-method.ts";
 import { checkSettings, type PeftBase, type PeftMethod } from "./peft-method.ts";
 import { PREFIX_TUNING, PROMPT_TUNING } from "./prompt-methods.ts";
 import { publishedNames } from "./published-modules.ts";
+import { HEAD_KEY, headOf, withSavedHead } from "./saved-head.ts";
 import { savedParameters } from "./saved-modules.ts";
 
 /** Kinds of adapters that files may hold. */
@@ -30,8 +31,8 @@ const METHODS: readonly PeftMethod[] = [LORA, IA3, PROMPT_TUNING, PREFIX_TUNING]
 const FINGERPRINT_KEY = "plinth_base";
 
 /** A model without an adapter on it, and its weights. */
-export interface AdapterBase {
-  readonly model: CausalLM | Encoder;
+export interface AdapterBase<M extends CausalLM | Encoder = CausalLM | Encoder> {
+  readonly model: M;
   readonly weights: Weights;
 }
 
@@ -50,10 +51,14 @@ export interface SavedAdapter {
 }
 
 /** An adapter from a directory, for one base. */
-export interface LoadedAdapter {
+export interface LoadedAdapter<M extends CausalLM | Encoder = CausalLM | Encoder> {
   readonly directory: string;
   /** Such as `LORA`. */
   readonly peftType: string;
+  /** What it is to be put on: the base, with the head that it was trained with where the file says so. */
+  readonly model: M;
+  /** The same for adapters that differ in nothing but their weights. */
+  readonly structure: string;
   readonly adapter: Adapter;
   /** Of the adapter's parameters, and in place of the base's of those modules that were trained whole. */
   readonly weights: HostWeights;
@@ -84,6 +89,7 @@ export function saveAdapter(directory: string, saved: SavedAdapter): void {
     ...settings,
   };
   const whole = savedParameters({ modules_to_save: modulesToSave }, at, directory);
+  const head = headOf(base.model);
   const tensors = [...adapter.parameters, ...whole].map(({ path }) => {
     const weight = weights.get(path);
     if (weight) return [nameInFile(path, method, at), readWeight(weight)] as const;
@@ -92,7 +98,10 @@ export function saveAdapter(directory: string, saved: SavedAdapter): void {
   writeAdapterDirectory(directory, {
     config: Object.fromEntries(Object.entries(config).sort(([a], [b]) => (a < b ? -1 : 1))),
     tensors,
-    metadata: { [FINGERPRINT_KEY]: showFingerprint(fingerprintOf(base.model, base.weights)) },
+    metadata: {
+      [FINGERPRINT_KEY]: showFingerprint(fingerprintOf(base.model, base.weights)),
+      ...(head && whole.length > 0 && { [HEAD_KEY]: JSON.stringify(head) }),
+    },
     card: saved.card ?? cardOf(method, baseName, [...adapter.parameters, ...whole]),
   });
 }
@@ -104,18 +113,19 @@ export function saveAdapter(directory: string, saved: SavedAdapter): void {
  * @throws {FormatError} if tensors are missing, foreign or of another shape than configuration and base say.
  * @throws {EnvironmentError} if the directory cannot be read.
  */
-export function loadAdapter(
+export function loadAdapter<M extends CausalLM | Encoder>(
   directory: string,
-  base: AdapterBase,
+  base: AdapterBase<M>,
   { checkBase = true }: LoadAdapterOptions = {},
-): LoadedAdapter {
+): LoadedAdapter<M> {
   const opened = openAdapterDirectory(directory);
   try {
     const { config } = opened;
     const where = join(directory, ADAPTER_CONFIG);
     const method = methodOf(config.peft_type ?? null, where);
     checkSettings(config, method, where);
-    const at: PeftBase = { model: base.model, names: publishedNames(base.model, directory) };
+    const model = withSavedHead(base.model, opened.weights.metadata[HEAD_KEY], opened.weights.path);
+    const at: PeftBase = { model, names: publishedNames(model, directory) };
     const adapter = method.read(config, at, where);
     const expected = [...adapter.parameters, ...savedParameters(config, at, where)];
     const nameOf = matchNames(opened, expected, method, at);
@@ -124,9 +134,13 @@ export function loadAdapter(
     const weights = new Map(
       expected.map(({ path }): [string, HostTensor] => [path, opened.weights.readFloat32(nameOf.get(path)!)]),
     );
+    checkWhole(model, base.weights, weights, directory);
     const { base_model_name_or_path: name } = config;
+    const { peftType } = method;
+    const shapes = expected.map(({ path, shape }) => `${path} ${shape}`);
+    const structure = JSON.stringify([peftType, method.write(adapter, at), headOf(model), shapes]);
     return {
-      ...{ directory, peftType: method.peftType, adapter, weights },
+      ...{ directory, peftType, model, structure, adapter, weights },
       baseName: typeof name === "string" ? name : undefined,
     };
   } finally {
@@ -214,6 +228,19 @@ function checkShapes(
       fix: "It may be for another base.",
     });
   }
+}
+
+/** A head may need more than was trained. */
+function checkWhole(
+  model: CausalLM | Encoder,
+  ofBase: Weights,
+  ofAdapter: HostWeights,
+  directory: string,
+): void {
+  const missing = model.parameters.find(({ path }) => !ofBase.has(path) && !ofAdapter.has(path));
+  if (!missing) return;
+  const expected = `${missing.path} in it, or in the base`;
+  throw new FormatError({ where: directory, expected, got: "neither" });
 }
 
 function checkFingerprint({ path, config, weights }: AdapterDirectory, base: AdapterBase): void {
