@@ -72,6 +72,11 @@ beforeAll(() => {
     })),
   );
   write(
+    "pairs.jsonl",
+    words.map((word) => ({ prompt: word, chosen: "a.", rejected: "b." })),
+  );
+  write("equal.jsonl", [{ prompt: "a", chosen: "b", rejected: "b" }]);
+  write(
     "one-class.jsonl",
     [...LETTERS].map((letter) => ({ text: `${letter} a`, label: "same" })),
   );
@@ -217,6 +222,38 @@ describe("adapt", () => {
     expect(result.trainedParameters).toBe(method === "head" ? 2 * 64 : result.trainedParameters);
   });
 
+  test.each([
+    ["preference", "lora"],
+    ["preference", "full"],
+    ["reward", "lora"],
+    ["reward", "head"],
+  ])("%s by %s: pairs with a rule behind them are told apart", async (task, method) => {
+    const settings = { train: { steps: 40, validateEvery: 20 } };
+    const result = await adapt(options(`${task}-${method}`, { task, method, file: "pairs.jsonl", settings }));
+    expect(result.best).toMatchObject({ metric: "pair accuracy", value: 1 });
+    if (task === "reward") {
+      expect(loadClassifier(join(root, `${task}-${method}`, "model")).model.labels).toEqual(["reward"]);
+    }
+  });
+
+  test("grpo: texts are drawn and rewarded by a rule, also after a stop", async () => {
+    const grpo = { reward: "pattern", pattern: "^[a-h]", maxTokens: 2, tasksPerRound: 4, numJudged: 12 };
+    const train = { steps: 6, batchSize: 32, validateEvery: 3 };
+    const changes = { task: "grpo", settings: { grpo, train } };
+    const abort = new AbortController();
+    const stopped = await adapt(
+      options("grpo", {
+        ...changes,
+        signal: abort.signal,
+        onEvent: (event) => event.type === "step" && event.step === 3 && abort.abort(),
+      }),
+    );
+    expect(stopped.reason).toBe("stopped");
+    const result = await adapt(options("grpo", { ...changes, resume: true }));
+    expect(result).toMatchObject({ reason: "finished", step: 6, best: { metric: "mean reward" } });
+    expect(existsSync(join(result.resultDirectory, "adapter_config.json"))).toBe(true);
+  });
+
   test("a run that is stopped and resumed ends with the same bits", async () => {
     const settings = { lora: { dropout: 0.2 } };
     await adapt(options("straight", { settings }));
@@ -276,6 +313,12 @@ describe("adapt refuses, with one line, and leaves nothing behind", () => {
       { settings: { train: { contextLength: 65 } } },
       "at most the base's 64",
     ],
+    [
+      "a pair of equal sides",
+      { task: "preference", file: "equal.jsonl" },
+      "equal.jsonl:1 rejected: expected something",
+    ],
+    ["a method that a task cannot use", { task: "reward", method: "prompt" }, "one that task reward can use"],
     ["a single class", { task: "classify", file: "one-class.jsonl" }, 'got only "same"'],
     ["tags by a decoder", { task: "tag", file: "tags.jsonl" }, "expected an encoder"],
     ["a file that is not there", { file: "none.jsonl" }, "no such file"],

@@ -64,7 +64,7 @@ const FULL = defineMethod<object>({
   fields: {},
   train: { learningRate: 1e-4, weightDecay: 0.01, beta2: 0.999 },
   needsFloats: true,
-  apply: ({ model }) => ({ model, trained: model.parameters }),
+  apply: ({ model, head }) => ({ model, trained: [...model.parameters, ...head] }),
 });
 
 const HEAD = defineMethod<object>({

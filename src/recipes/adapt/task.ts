@@ -45,7 +45,8 @@ export interface PreparedTask<M extends BaseModel> extends Unfitted<M> {
   readonly tokenizer: Tokenizer;
   /** Names of modules that the head is made of, as adapter files list them. */
   readonly headModules: readonly string[];
-  readonly examples: ExampleStream;
+  /** The examples, or what makes them with the model as it is, such as texts that it writes itself. */
+  readonly examples: ExampleStream | ((model: M, weights: Weights) => ExampleStream);
   /** Identifies what is trained on and measured with. */
   readonly dataHash: string;
   /** Facts about the data, for the report. */

@@ -8,6 +8,7 @@ import type { Parameter } from "../../nn/scope.ts";
 import { reachableNodes } from "../../tensor/graph.ts";
 import type { ExampleStream, Objective } from "../../train/objective.ts";
 import { trainOnly } from "../../train/train-only.ts";
+import type { TrainRun } from "../../train/train-run.ts";
 import { type BaseModel, type ChosenMethod, type Fitted, withAdapter } from "./method.ts";
 import type { PreparedTask } from "./task.ts";
 
@@ -16,7 +17,7 @@ export interface Trainee<M extends BaseModel> {
   readonly model: M;
   readonly adapter: Adapter | undefined;
   readonly objective: Objective;
-  readonly examples: ExampleStream;
+  readonly examples: TrainRun["examples"];
   /** Of what is trained. */
   readonly initialWeights: HostWeights;
   /** Of everything else. */
@@ -36,7 +37,7 @@ export function assembleTrainee<M extends BaseModel>(
   const { weights } = prepared;
   const fitted = method.apply(prepared);
   const { model, adapter, trained } = fitted;
-  const { whole, examples } = withDropout(prepared, fitted, seed);
+  const { whole, mask } = withDropout(prepared, fitted, seed);
   const used = pathsInLoss(whole);
   const chosen = new Set(trained.map(({ path }) => path));
   const parameters = whole.parameters.filter(({ path }) => chosen.has(path) && used.has(path));
@@ -46,21 +47,33 @@ export function assembleTrainee<M extends BaseModel>(
   const initialWeights = new Map(
     parameters.map(({ path }) => [path, first.get(path) ?? readWeight(weights.get(path)!)] as const),
   );
+  const frozen = new Map([...weights].filter(([path]) => !initialWeights.has(path)));
+  const { examples } = prepared;
   return {
-    ...{ model, adapter, examples, initialWeights },
+    ...{ model, adapter, initialWeights, frozen },
     objective: trainOnly(whole, parameters),
-    frozen: new Map([...weights].filter(([path]) => !initialWeights.has(path))),
+    examples:
+      typeof examples === "function"
+        ? (arena) => mask(examples(model, new Map([...frozen, ...arena.weights()])))
+        : mask(examples),
   };
 }
 
-/** Objective and examples, with what is left out of an adapter's input where the method asks for that. */
+/** The objective, and what is done to examples, where some of an adapter's input is left out in training. */
 function withDropout<M extends BaseModel>(prepared: PreparedTask<M>, fitted: Fitted<M>, seed: number) {
-  const { examples } = prepared;
-  if (!fitted.dropout) return { whole: prepared.objective(fitted.model), examples };
+  if (!fitted.dropout) {
+    return {
+      whole: prepared.objective(fitted.model),
+      mask: (examples: ExampleStream): ExampleStream => examples,
+    };
+  }
   const { lora, rate } = fitted.dropout;
   const dropout = new Dropout(rate, lora, seed);
   const create = (adapter: Adapter) => prepared.objective(withAdapter(prepared, adapter).model);
-  return { whole: dropInTraining(dropout, lora, create), examples: addMasks(dropout, examples) };
+  return {
+    whole: dropInTraining(dropout, lora, create),
+    mask: (examples: ExampleStream): ExampleStream => addMasks(dropout, examples) as ExampleStream,
+  };
 }
 
 /** Paths of the parameters that the loss depends on: a model may have heads that a task does not use. */
