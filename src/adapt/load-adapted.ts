@@ -1,7 +1,8 @@
 import { ConfigError } from "../core/errors.ts";
 import type { CausalLM, Encoder } from "../models/contracts.ts";
+import { DecoderClassifier } from "../models/decoder-classifier.ts";
 import type { Loaded } from "../models/load-model.ts";
-import { AdaptedDecoder, AdaptedEncoder } from "./adapter.ts";
+import { AdaptedDecoder, AdaptedEncoder, type Adapter } from "./adapter.ts";
 import { type LoadAdapterOptions, type LoadedAdapter, loadAdapter } from "./peft/adapter-file.ts";
 
 /**
@@ -17,25 +18,27 @@ export function loadAdapted<M extends CausalLM | Encoder>(
   return putOn(base, loadAdapter(directory, base, options));
 }
 
-/**
- * For models that no adapter is put on: decoders with a head that sorts texts.
- *
- * @throws {ConfigError} if one was asked for.
- */
-export function refuseAdapter(model: string, directory: string | undefined): void {
-  if (directory === undefined) return;
-  throw new ConfigError({
-    where: model,
-    expected: "no adapter, as it is a decoder that sorts texts",
-    got: directory,
-    fix: "Put the adapter on a model that predicts the next token, or on an encoder.",
-  });
-}
-
 /** A loaded model with an adapter on it. The base's weights are shared, not copied. */
 export function putOn<M extends CausalLM | Encoder>(base: Loaded<M>, loaded: LoadedAdapter<M>): Loaded<M> {
   const { adapter, model, weights } = loaded;
   const adapted: CausalLM | Encoder =
-    "heads" in model ? new AdaptedEncoder(model, adapter) : new AdaptedDecoder(model, adapter);
+    model instanceof DecoderClassifier
+      ? adaptClassifier(model, adapter)
+      : "heads" in model
+        ? new AdaptedEncoder(model, adapter)
+        : new AdaptedDecoder(model, adapter);
   return { ...base, model: adapted as M, weights: new Map([...base.weights, ...weights]) };
+}
+
+/** A classifier whose body has the adapter on it. */
+function adaptClassifier(model: DecoderClassifier, adapter: Adapter): DecoderClassifier {
+  const ofHead = adapter.parameters.find(({ path }) =>
+    model.headParameters.some((own) => path.startsWith(own.path.replace(/weight$/, ""))),
+  );
+  if (!ofHead) return new DecoderClassifier(new AdaptedDecoder(model.body, adapter), model);
+  throw new ConfigError({
+    where: "adapter",
+    expected: "one of a classifier's body: the head is trained whole",
+    got: ofHead.path,
+  });
 }

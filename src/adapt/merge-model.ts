@@ -5,10 +5,10 @@ import { readWeight } from "../engine/stored-tensor.ts";
 import { writeModelDirectory } from "../hub/model-directory.ts";
 import type { NamedTensor } from "../hub/safetensors-writer.ts";
 import type { CausalLM, Encoder } from "../models/contracts.ts";
-import { loadEncoder, loadModel } from "../models/load-model.ts";
+import { type Loaded, loadClassifier, loadEncoder, loadModel } from "../models/load-model.ts";
 import { openCheckpoint } from "../models/open-checkpoint.ts";
 import { companionFiles } from "../models/quantized-companions.ts";
-import { encoderFamilyOf, familyOf, isEncoderType } from "../models/registry.ts";
+import { familyOfModel, isClassifierConfig, isEncoderType } from "../models/registry.ts";
 import { checkDense, type MergeOptions, mergeSteps } from "./merge-adapter.ts";
 import { type LoadAdapterOptions, type LoadedAdapter, loadAdapter } from "./peft/adapter-file.ts";
 
@@ -37,29 +37,27 @@ export function mergeModel(
   const { config } = opened;
   const where = join(source, "config.json");
   if (isEncoderType(config.model_type)) {
-    const { model, weights } = loadEncoder(source);
-    const names = (path: string, of: Encoder) => encoderFamilyOf(of.family, where).publishedNames(path, of);
-    return write({ model, weights, names });
+    return write(loadEncoder(source));
   }
-  const { model, weights } = loadModel(source);
-  const names = (path: string, of: CausalLM) => familyOf(of.family, where).publishedNames(path, of);
-  return write({ model, weights, names });
+  return isClassifierConfig(config) ? write(loadClassifier(source)) : write(loadModel(source));
 
-  function write<M extends CausalLM | Encoder>({ model, weights, names }: Mergeable<M>): MergeReport {
-    const loaded = loadAdapter(adapterDirectory, { model, weights }, options);
+  function write<M extends CausalLM | Encoder>({ model: base, weights }: Loaded<M>): MergeReport {
+    const loaded = loadAdapter(adapterDirectory, { model: base, weights }, options);
+    const { model } = loaded; // with the head that the adapter was trained with
+    const family = familyOfModel(model, where);
     const steps = mergeSteps(loaded.adapter, loaded.weights);
     const changed = new Set([...steps.keys(), ...loaded.weights.keys()]);
     const tensors = model.parameters.flatMap(({ path, shape }): NamedTensor[] => {
       const weight = loaded.weights.get(path) ?? weights.get(path)!;
       checkDense(path, weight, options);
       const tensor = mergedLater(weight, shape, steps.get(path));
-      return names(path, model).map((name) => [name, tensor]);
+      return family.publishedNames(path, model).map((name) => [name, tensor]);
     });
     const { quantization_config: _quantization, torch_dtype: _dtype, ...rest } = config;
     const { files, card, ...companions } = companionFiles(opened);
     writeModelDirectory(target, {
       ...companions,
-      config: { ...rest, dtype: "float32" },
+      config: { ...rest, ...headFields(family.toPublished(model, undefined)), dtype: "float32" },
       tensors,
       files: { ...files, "README.md": cardOf(card, loaded) },
     });
@@ -71,10 +69,14 @@ export function mergeModel(
   }
 }
 
-interface Mergeable<M> {
-  readonly model: M;
-  readonly weights: ReadonlyMap<string, Weight>;
-  readonly names: (path: string, model: M) => readonly string[];
+/** Fields of a configuration that say which head a model has. */
+const HEAD_FIELDS = ["architectures", "problem_type", "id2label", "label2id", "pad_token_id"] as const;
+
+function headFields(published: object): object {
+  const fields = published as Readonly<Record<string, unknown>>;
+  return Object.fromEntries(
+    HEAD_FIELDS.flatMap((key) => (Object.hasOwn(fields, key) ? [[key, fields[key]]] : [])),
+  );
 }
 
 /** A tensor whose numbers are worked out when they are written. */

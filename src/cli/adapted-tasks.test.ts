@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -12,7 +12,7 @@ import { Supervised } from "../adapt/tasks/supervised.ts";
 import { wordTags } from "../adapt/tasks/tag-kind.ts";
 import { answerRows, tagRows, textRows } from "../adapt/tasks/task-rows.ts";
 import { singleLabel } from "../adapt/tasks/text-kinds.ts";
-import type { Tokenizer } from "../codecs/tokenizer.ts";
+import { type Tokenizer, tokenizerFiles } from "../codecs/tokenizer.ts";
 import { trainWordPiece } from "../codecs/train-word-piece.ts";
 import { DataError } from "../core/errors.ts";
 import { Random } from "../core/random.ts";
@@ -25,7 +25,7 @@ import { localFirstWeights } from "../models/bert/first-weights.ts";
 import { Bert } from "../models/bert/model.ts";
 import { gpt2Config } from "../models/gpt2/config.ts";
 import { Gpt2 } from "../models/gpt2/model.ts";
-import { saveClassifier, saveEncoder } from "../models/save-model.ts";
+import { saveClassifier, saveEncoder, saveModel } from "../models/save-model.ts";
 import { initializeParameters } from "../nn/scope.ts";
 import { pipeline } from "../pipelines/pipeline.ts";
 
@@ -179,6 +179,74 @@ describe("classes", () => {
       expect(await plinthFailure("classify", directory, "--text", "a", "--labels", "x", "y")).toContain(
         "this model has labels of its own",
       );
+    },
+  );
+});
+
+describe("an adapter with a head", () => {
+  test.each(["encoder", "decoder"] as const)(
+    "adapt %s, classify with the adapter, merge, classify",
+    async (kind) => {
+      const base = join(root, `base-${kind}`);
+      if (kind === "encoder") saveEncoder(base, { ...encoder(), tokenizer, card: "" });
+      else {
+        const sizes = { width: 48, numLayers: 1, numHeads: 2, contextLength: CONTEXT };
+        const model = new Gpt2(gpt2Config({ ...sizes, vocabularySize: tokenizer.vocabularySize }));
+        const weights = initializeParameters(model.parameters, new Random(1));
+        saveModel(base, { model, weights, tokenizer: undefined, card: "" });
+        for (const [name, text] of Object.entries(tokenizerFiles(tokenizer, { contextLength: CONTEXT })))
+          writeFileSync(join(base, name), text);
+      }
+      const file = join(root, "halves.jsonl");
+      const rows = sentences.map(({ text, name }) => ({
+        text,
+        label: `half ${Number(NAMES.indexOf(name) >= 5)}`,
+      }));
+      writeFileSync(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+      const out = join(root, `run-${kind}`);
+      const settings = [
+        "train.steps=80",
+        "train.learningRate=1e-2",
+        "train.contextLength=32",
+        "batch.maxBuckets=1",
+      ];
+      const words = [
+        "--task",
+        "classify",
+        "--method",
+        "lora",
+        "--data",
+        file,
+        "--out",
+        out,
+        "--set",
+        ...settings,
+      ];
+      await plinth("adapt", base, ...words, "train.validateEvery=80", "train.warmupSteps=5");
+      const adapter = join(out, "adapter");
+      const texts = ["ada lives in oslo", "in rome they met tony", "grace lives in york"];
+      interface Line {
+        readonly labels: readonly { readonly label: string; readonly score: number }[];
+      }
+      const adapted = (
+        await plinthLines("classify", base, "--adapter", adapter, "--text", ...texts)
+      ).flat() as Line[];
+      expect(adapted[0]!.labels.map(({ label }) => label).sort()).toEqual(["half 0", "half 1"]);
+      const merged = join(root, `merged-${kind}`);
+      await plinth("merge", base, "--adapter", adapter, "--out", merged);
+      const whole = (await plinthLines("classify", "--model", merged, "--text", ...texts)).flat() as Line[];
+      whole.forEach(({ labels }, i) => {
+        labels.forEach(({ label, score }, at) => {
+          expect(label).toBe(adapted[i]!.labels[at]!.label);
+          expect(Math.abs(score - adapted[i]!.labels[at]!.score)).toBeLessThan(1e-5);
+        });
+      });
+      const sorter = await pipeline("text-classification", base, { engine, adapter });
+      expect(await sorter(texts[0]!)).toMatchObject([{ label: adapted[0]!.labels[0]!.label }]);
+      sorter.dispose();
+      if (kind === "encoder") return;
+      const failed = await plinthFailure("score", base, "--adapter", adapter, "--text", "ada");
+      expect(failed).toContain("one with a head that sorts texts");
     },
   );
 });

@@ -7,11 +7,9 @@ import { LanguageModel } from "../pipelines/language-model.ts";
 import { boolean, list, text } from "./flag-specs.ts";
 import type { FlagValues } from "./flags.ts";
 import {
-  isClassifierArgument,
   isEncoderArgument,
-  loadClassifierArgument,
+  loadDecoderArgument,
   loadEncoderArgument,
-  loadModelArgument,
   MODEL_ARGUMENT,
   MODEL_FLAGS,
 } from "./model-argument.ts";
@@ -52,20 +50,33 @@ export const classify: Verb = defineVerb({
   example: 'plinth classify --model runs/first --labels positive negative --text "What a film!"',
   run: async ({ positionals: [word], flags, out, signal }) => {
     const texts = readTexts("classify", flags);
-    const hasHead = isEncoderArgument(word!) || isClassifierArgument(word!);
-    const { found, areShares } = await (hasHead ? byHead : byLikelihood)(word!, texts, flags, signal);
-    out.result(
-      texts.map((text, i) => ({ text, labels: found[i]! })),
-      render(texts, found, areShares ? percent : decimal),
-    );
+    const model = open(word!, flags);
+    try {
+      const { found, areShares } =
+        model instanceof LanguageModel
+          ? await byLikelihood(model, texts, flags, signal)
+          : await byHead(model, texts, flags, signal);
+      out.result(
+        texts.map((text, i) => ({ text, labels: found[i]! })),
+        render(texts, found, areShares ? percent : decimal),
+      );
+    } finally {
+      model.dispose();
+    }
   },
 });
 
 type Flags = FlagValues<typeof FLAGS>;
 
+function open(word: string, flags: Flags): EncoderModel | ClassifierModel | LanguageModel {
+  if (isEncoderArgument(word)) return new EncoderModel(loadEncoderArgument(word, flags));
+  const loaded = loadDecoderArgument(word, flags);
+  return ClassifierModel.fits(loaded) ? new ClassifierModel(loaded) : new LanguageModel(loaded);
+}
+
 /** By the labels that a model with a head was trained on. */
 async function byHead(
-  word: string,
+  model: EncoderModel | ClassifierModel,
   texts: readonly string[],
   flags: Flags,
   signal: AbortSignal,
@@ -78,23 +89,16 @@ async function byHead(
       got: "some",
     });
   }
-  const model = isClassifierArgument(word)
-    ? new ClassifierModel(loadClassifierArgument(word, flags))
-    : new EncoderModel(loadEncoderArgument(word, flags));
-  try {
-    const { problem } =
-      model instanceof ClassifierModel
-        ? model.loaded.model
-        : model.head("sequenceClassifier", "classes of texts");
-    return { found: await classifySequence(model, texts, { signal }), areShares: problem !== "regression" };
-  } finally {
-    model.dispose();
-  }
+  const { problem } =
+    model instanceof ClassifierModel
+      ? model.loaded.model
+      : model.head("sequenceClassifier", "classes of texts");
+  return { found: await classifySequence(model, texts, { signal }), areShares: problem !== "regression" };
 }
 
 /** By what a model that predicts the next token would go on with. */
 async function byLikelihood(
-  word: string,
+  model: LanguageModel,
   texts: readonly string[],
   { labels, instruction, calibrate, example, ...flags }: Flags,
   signal: AbortSignal,
@@ -102,17 +106,12 @@ async function byLikelihood(
   const examples = example.map(readExample);
   // On a command line a line break is hard to type.
   const template = flags.template?.replaceAll("\\n", "\n");
-  const model = new LanguageModel(loadModelArgument(word, flags));
-  try {
-    const options = { labels, template, instruction, examples, calibrate, signal };
-    const found = await classifyByLikelihood(model, texts, options);
-    return {
-      found: found.map((row) => row.map(({ label, probability }) => ({ label, score: probability }))),
-      areShares: true,
-    };
-  } finally {
-    model.dispose();
-  }
+  const options = { labels, template, instruction, examples, calibrate, signal };
+  const found = await classifyByLikelihood(model, texts, options);
+  return {
+    found: found.map((row) => row.map(({ label, probability }) => ({ label, score: probability }))),
+    areShares: true,
+  };
 }
 
 function readExample(example: string): LabelledText {

@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { loadAdapted, refuseAdapter } from "../adapt/load-adapted.ts";
+import { loadAdapted } from "../adapt/load-adapted.ts";
+import { ConfigError } from "../core/errors.ts";
 import { readJsonObject } from "../hub/read-json-file.ts";
 import type { CausalLM, Encoder } from "../models/contracts.ts";
 import {
   type Loaded,
-  type LoadedClassifier,
   type LoadedEncoder,
   type LoadedModel,
   loadClassifier,
@@ -55,7 +55,29 @@ export function modelDirectory(word: string): string {
 export function loadModelArgument(word: string, flags: FlagValues<typeof MODEL_FLAGS>): LoadedModel {
   const directory = modelDirectory(word);
   if (flags.checkMemory) checkMemory(directory);
-  return withAdapter(loadModel(directory), flags.adapter);
+  return refuseClassifier(withAdapter(loadModel(directory), flags.adapter));
+}
+
+/**
+ * Loads the decoder that a word names, which may sort texts, by a head of its own or that of an adapter.
+ *
+ * @throws as {@link loadModelArgument}
+ */
+export function loadDecoderArgument(word: string, flags: FlagValues<typeof MODEL_FLAGS>): LoadedModel {
+  const directory = modelDirectory(word);
+  if (flags.checkMemory) checkMemory(directory);
+  const loaded = ClassifierModel.isIn(directory) ? loadClassifier(directory) : loadModel(directory);
+  return withAdapter<CausalLM>(loaded, flags.adapter);
+}
+
+function refuseClassifier(loaded: LoadedModel): LoadedModel {
+  if (!ClassifierModel.fits(loaded)) return loaded;
+  throw new ConfigError({
+    where: loaded.directory,
+    expected: "an adapter of a model that predicts the next token",
+    got: "one with a head that sorts texts",
+    fix: "Use plinth classify.",
+  });
 }
 
 /**
@@ -74,26 +96,6 @@ function withAdapter<M extends CausalLM | Encoder>(
   directory: string | undefined,
 ): Loaded<M> {
   return directory === undefined ? base : loadAdapted(base, directory);
-}
-
-/**
- * Loads the decoder that sorts texts that a word names.
- *
- * @throws as {@link loadModelArgument}
- */
-export function loadClassifierArgument(
-  word: string,
-  flags: FlagValues<typeof MODEL_FLAGS>,
-): LoadedClassifier {
-  const directory = modelDirectory(word);
-  if (flags.checkMemory) checkMemory(directory);
-  refuseAdapter(directory, flags.adapter);
-  return loadClassifier(directory);
-}
-
-/** Whether the model that a word names is a decoder that sorts texts. */
-export function isClassifierArgument(word: string): boolean {
-  return ClassifierModel.isIn(modelDirectory(word));
 }
 
 /**

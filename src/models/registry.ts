@@ -123,6 +123,21 @@ export function classifierFamilyOf(modelType: unknown, where: string): Family<De
   };
 }
 
+/**
+ * The family of a model, as what it is.
+ *
+ * @throws as {@link familyOf} and {@link encoderFamilyOf}
+ */
+export function familyOfModel<M extends CausalLM | Encoder>(model: M, where: string): Family<M> {
+  const family: unknown =
+    model instanceof DecoderClassifier
+      ? classifierFamilyOf(model.family, where)
+      : "heads" in model
+        ? encoderFamilyOf(model.family, where)
+        : familyOf(model.family, where);
+  return family as Family<M>;
+}
+
 /** Whether a published configuration is of a decoder that sorts texts. */
 export function isClassifierConfig(config: Readonly<Record<string, unknown>>): boolean {
   const [architecture] = Array.isArray(config.architectures) ? config.architectures : [];

@@ -5,7 +5,8 @@ import { DataError } from "../core/errors.ts";
 import { Engine } from "../engine/engine.ts";
 import { CachedProgram, checkTokens } from "../generate/cached-program.ts";
 import { readJsonObject } from "../hub/read-json-file.ts";
-import { type LoadedClassifier, loadClassifier } from "../models/load-model.ts";
+import { DecoderClassifier } from "../models/decoder-classifier.ts";
+import { type LoadedClassifier, type LoadedModel, loadClassifier } from "../models/load-model.ts";
 import { isClassifierConfig } from "../models/registry.ts";
 import type { EncoderText } from "./encoder-model.ts";
 
@@ -39,6 +40,11 @@ export class ClassifierModel {
    */
   static load(directory: string, options: ClassifierModelOptions = {}): ClassifierModel {
     return new ClassifierModel(loadClassifier(directory), options);
+  }
+
+  /** Whether a loaded decoder sorts texts, by a head of its own or that of an adapter. */
+  static fits(loaded: LoadedModel): loaded is LoadedClassifier {
+    return loaded.model instanceof DecoderClassifier;
   }
 
   /** Whether the directory is one of a decoder that sorts texts. What cannot be read is not: loading it says why. */

@@ -1,10 +1,11 @@
-import { loadAdapted, refuseAdapter } from "../adapt/load-adapted.ts";
+import { loadAdapted } from "../adapt/load-adapted.ts";
 import { ConfigError } from "../core/errors.ts";
 import { suggest } from "../core/nearest.ts";
 import type { Engine } from "../engine/engine.ts";
 import { resolveModel } from "../hub/resolve-model.ts";
 import type { CausalLM, Encoder } from "../models/contracts.ts";
-import { type Loaded, loadEncoder, loadModel } from "../models/load-model.ts";
+import { describeModel } from "../models/describe-model.ts";
+import { type Loaded, loadClassifier, loadEncoder, loadModel } from "../models/load-model.ts";
 import { checkMemory } from "../plan/check-memory.ts";
 import { type Answer, answerQuestion } from "./answer-question.ts";
 import { ClassifierModel } from "./classifier-model.ts";
@@ -268,9 +269,10 @@ export async function pipeline<T extends PipelineTask>(
   const directory = await findModel(model, options);
   if (checks) checkMemory(directory);
   const classifier = CLASSIFIER[task];
-  if (classifier && ClassifierModel.isIn(directory)) {
-    refuseAdapter(directory, adapter);
-    return withDispose(ClassifierModel.load(directory, { engine }), classifier);
+  const isClassifier = classifier && ClassifierModel.isIn(directory);
+  if (classifier && (isClassifier || describeModel(directory).kind === "causal")) {
+    const loaded = load<CausalLM>(isClassifier ? loadClassifier(directory) : loadModel(directory), adapter);
+    if (ClassifierModel.fits(loaded)) return withDispose(new ClassifierModel(loaded, { engine }), classifier);
   }
   if (causal) return withDispose(new LanguageModel(load(loadModel(directory), adapter), { engine }), causal);
   return withDispose(new EncoderModel(load(loadEncoder(directory), adapter), { engine }), encoder!);

@@ -1,5 +1,5 @@
 import type { CausalLM, Encoder } from "../../models/contracts.ts";
-import { encoderFamilyOf, type Family, familyOf } from "../../models/registry.ts";
+import { type Family, familyOfModel } from "../../models/registry.ts";
 
 /** PEFT wraps a model twice, and its names say so. */
 const WRAPPING = "base_model.model.";
@@ -18,9 +18,7 @@ export interface PublishedNames {
 
 /** How the reference implementation names the modules of a model. */
 export function publishedNames(base: CausalLM | Encoder, where: string): PublishedNames {
-  return "heads" in base
-    ? namesBy(encoderFamilyOf(base.family, where), base)
-    : namesBy(familyOf(base.family, where), base);
+  return namesBy(familyOfModel(base, where), base);
 }
 
 function namesBy<M extends CausalLM | Encoder>(family: Family<M>, base: M): PublishedNames {

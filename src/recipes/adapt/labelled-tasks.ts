@@ -163,7 +163,7 @@ export const TAG: Task = {
           return constantBaseline(`always "${names[most]}"`, kind, heldOut, always);
         },
         sections: (outcome) => [renderConfusions(confusionMatrix(wordsOf(outcome)))],
-        nextCommands: (directory) => [`tag ${directory} --text "…"`],
+        nextCommands: (directory) => [`tag ${directory} --text "…" --grouping first`],
       },
       use,
     );
@@ -208,7 +208,7 @@ export const ANSWER: Task = {
         }),
         baselines: () => [],
         sections: () => [],
-        nextCommands: (directory) => [`answer ${directory} --question "…" --context "…"`],
+        nextCommands: (directory) => [`answer ${directory} --question "…" --text "…"`],
       },
       use,
     );
