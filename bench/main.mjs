@@ -1,6 +1,7 @@
 /** `npm run bench -- NAME… [--json] [--list] [--trial]`: see README.md. */
 import { parseArgs } from "node:util";
 import { describeMachine, readMachine } from "../dist/cli/machine.js";
+import * as adapters from "./cases/adapters.mjs";
 import * as bpe from "./cases/bpe.mjs";
 import * as decode from "./cases/decode.mjs";
 import * as embed from "./cases/embed.mjs";
@@ -34,6 +35,7 @@ const CASES = {
   large,
   learning,
   lora,
+  adapters,
 };
 const TRIAL_REPEATS = 2;
 

@@ -7,7 +7,9 @@ export {
   firstAdapterWeights,
   type Reading,
 } from "./adapter.ts";
+export { AdapterShelf, type Variant } from "./adapter-shelf.ts";
 export { chatRow } from "./chat-row.ts";
+export { combineLoras, type WeightedLora } from "./combine-loras.ts";
 export {
   checkSameVocabulary,
   Distillation,

@@ -253,7 +253,7 @@ function checkFingerprint({ path, config, weights }: AdapterDirectory, base: Ada
     where: path,
     expected: `the base that it was made for: ${name}, whose weights have fingerprint ${showFingerprint(recorded)}`,
     got: `a base with ${showFingerprint(actual)}`,
-    fix: "Use that base, or turn the check off if you know better.",
+    fix: 'Use that base; "checkBase: false", or --no-check-base of plinth merge, takes it all the same.',
   });
 }
 
