@@ -1,8 +1,8 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { statSync } from "node:fs";
 import { globSync } from "tinyglobby";
 import { DataError } from "../core/errors.ts";
 import type { SourceSpec } from "../data/sources.ts";
+import { inPackages, packageFolders, packageOf, readWritten, spread } from "./installed-packages.ts";
 
 /** What is looked for, and how much of it is enough for a few minutes of training. */
 const KINDS = [
@@ -21,14 +21,8 @@ const MIN_FILE_BYTES = 500;
 /** No package may be most of what is read. */
 const MAX_PACKAGE_SHARE = 0.1;
 
-/** Longer average lines mean a bundle or a data table: nothing a person wrote. */
-const MAX_LINE_LENGTH = 110;
-
 /** Folders that hold one form of a package's files. */
 const FORM = /^(src|lib|dist|build|out|es|esm|cjs|umd|types\d*|typings|node|browser|commonjs|module)$/;
-
-/** What generators write at the top of their files. */
-const GENERATED = /@generated|\bgenerated (by|from|code|using)|do not (edit|modify)/i;
 
 /** Text found on this machine. */
 export interface LocalCorpus {
@@ -41,11 +35,15 @@ export interface LocalCorpus {
  * Real text that every machine with Plinth on it has: the documentation and source code of the installed packages and
  * of npm itself. Generated and minified files are left out. No network.
  *
+ * @param leaveOut says of a path that it is kept for something else
  * @throws {DataError} if the machine has too little of it.
  */
-export function findLocalCorpus(from: string): LocalCorpus {
+export function findLocalCorpus(
+  from: string,
+  leaveOut: (path: string) => boolean = () => false,
+): LocalCorpus {
   const folders = packageFolders(from);
-  const chosen = KINDS.map((kind) => ({ ...kind, ...collect(folders, kind.patterns, kind.enoughBytes) }));
+  const chosen = KINDS.map((kind) => ({ ...kind, ...collect(folders, kind, leaveOut) }));
   const thin = chosen.find(({ bytes }) => bytes < 200_000);
   if (thin) {
     throw new DataError({
@@ -62,18 +60,11 @@ export function findLocalCorpus(from: string): LocalCorpus {
   };
 }
 
-/** Every `node_modules` from here up, and the one npm lives in. */
-function packageFolders(from: string): string[] {
-  const folders: string[] = [];
-  for (let at = resolve(from); ; at = dirname(at)) {
-    folders.push(join(at, "node_modules"));
-    if (dirname(at) === at) break;
-  }
-  folders.push(resolve(dirname(process.execPath), "..", "lib", "node_modules"));
-  return [...new Set(folders)].filter((folder) => existsSync(folder));
-}
-
-function collect(folders: readonly string[], patterns: readonly string[], enoughBytes: number) {
+function collect(
+  folders: readonly string[],
+  { patterns, enoughBytes }: (typeof KINDS)[number],
+  leaveOut: (path: string) => boolean,
+) {
   const paths: string[] = [];
   const works = new Set<string>();
   const bytesOf = new Map<string, number>();
@@ -88,9 +79,10 @@ function collect(folders: readonly string[], patterns: readonly string[], enough
     });
     for (const path of spread(found.sort())) {
       if (bytes >= enoughBytes) return { paths, bytes };
+      if (leaveOut(path)) continue;
       const { size } = statSync(path);
       const work = workOf(path);
-      if (works.has(work) || size < MIN_FILE_BYTES || size > MAX_FILE_BYTES || !isWritten(path)) continue;
+      if (works.has(work) || size < MIN_FILE_BYTES || size > MAX_FILE_BYTES || !readWritten(path)) continue;
       const name = packageOf(path);
       const ofPackage = (bytesOf.get(name) ?? 0) + size;
       if (ofPackage > MAX_PACKAGE_SHARE * enoughBytes) continue;
@@ -101,12 +93,6 @@ function collect(folders: readonly string[], patterns: readonly string[], enough
     }
   }
   return { paths, bytes };
-}
-
-/** The list in an order that takes some of every package before much of any: by a fixed stride over the sorted paths. */
-function spread(paths: readonly string[]): string[] {
-  const stride = 97;
-  return Array.from({ length: stride }, (_, start) => paths.filter((_, i) => i % stride === start)).flat();
 }
 
 /**
@@ -123,21 +109,4 @@ export function workOf(path: string): string {
       .filter((part) => part !== "" && !FORM.test(part))
       .at(-1) ?? "";
   return [name, folder, stem].join("/");
-}
-
-/** The name of the package that a file is in. */
-function packageOf(path: string): string {
-  return /^(@[^/]*\/)?[^/]*/.exec(inPackages(path))![0];
-}
-
-/** A path from the last `node_modules` on. */
-function inPackages(path: string): string {
-  return path.replaceAll("\\", "/").split("/node_modules/").at(-1)!;
-}
-
-function isWritten(path: string): boolean {
-  const text = readFileSync(path, "utf8");
-  const lines = text.split("\n").length;
-  const isText = !text.includes("\0") && !text.includes("\ufffd");
-  return isText && text.length / lines <= MAX_LINE_LENGTH && !GENERATED.test(text.slice(0, 600));
 }
