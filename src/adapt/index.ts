@@ -67,6 +67,7 @@ export {
 export {
   type PreferenceRowOptions,
   type PreferenceRows,
+  preferenceRow,
   preferenceRows,
   type WeighedPreference,
 } from "./preference/preference-rows.ts";

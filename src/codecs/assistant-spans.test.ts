@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { assistantSpans, type AssistantTurns } from "./assistant-spans.ts";
+import { type AssistantTurns, assistantSpans } from "./assistant-spans.ts";
 import { trainCharTokenizer } from "./char-tokenizer.ts";
 import { ChatTemplate } from "./chat-template.ts";
 import { plainChatTemplate } from "./plain-chat-template.ts";

@@ -406,6 +406,22 @@ describe("several texts side by side", () => {
     }
   });
 
+  test("each prompt draws by a seed of its own where there are some", async () => {
+    const decoder = new Decoder(engine, model, weights, { rows: 2 });
+    const three = prompts.slice(0, 3);
+    const drawn = { ...options, sampling: { temperature: 1 } };
+    const found = await generateBatch({ ...drawn, decoder, prompts: three, seeds: [5, 6, 7] });
+    for (const [i, [result]] of found.entries()) {
+      const sampling = { temperature: 1, seed: 5 + i };
+      const alone = await generate({ ...drawn, decoder: single, tokens: three[i]!, sampling });
+      expect(result!.tokens).toEqual(alone.tokens);
+    }
+    await expect(generateBatch({ ...drawn, decoder, prompts: three, seeds: [5] })).rejects.toThrow(
+      /seeds: expected one for each of 3 prompts, got 1/,
+    );
+    decoder.dispose();
+  });
+
   test("texts that end at different times make room for others", async () => {
     const decoder = new Decoder(engine, model, weights, { rows: 2 });
     const alone = await Promise.resolve(generate({ ...options, decoder: single, tokens: prompts[0]! }));

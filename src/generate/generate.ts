@@ -34,6 +34,11 @@ export interface GenerateBatchOptions extends Omit<GenerateOptions, "prompt" | "
   readonly prompts: readonly (string | ArrayLike<number>)[];
   /** Texts for each prompt; default 1. The first is what a single generation with the same seed gives. */
   readonly numSamples?: number | undefined;
+  /**
+   * A seed for each prompt. Default: `sampling.seed` for all of them, so that prompts draw alike: enough for one text, but many
+   * together are then no independent draws.
+   */
+  readonly seeds?: readonly number[] | undefined;
   readonly onEvent?: ((event: GenerateEvent, prompt: number, sample: number) => void) | undefined;
 }
 
@@ -86,13 +91,18 @@ export async function* stream(options: GenerateOptions): AsyncGenerator<Generate
  * const [[cat], [dog]] = await generateBatch({ decoder, tokenizer, prompts: ["The cat", "A dog and"] });
  */
 export async function generateBatch(options: GenerateBatchOptions): Promise<GenerateResult[][]> {
-  const { decoder, prompts, numSamples = 1, signal, reuseCache = false } = options;
+  const { decoder, prompts, numSamples = 1, seeds, signal, reuseCache = false } = options;
+  if (seeds && seeds.length !== prompts.length) {
+    const expected = `one for each of ${prompts.length} prompts`;
+    throw new ConfigError({ where: "seeds", expected, got: `${seeds.length}` });
+  }
   if (!Number.isInteger(numSamples) || numSamples < 1) {
     throw new ConfigError({ where: "numSamples", expected: "an integer ≥ 1", got: `${numSamples}` });
   }
-  const sequences = prompts.flatMap((prompt) => {
+  const sequences = prompts.flatMap((prompt, i) => {
     const given = typeof prompt === "string" ? { prompt } : { tokens: prompt };
-    const plan = planGeneration({ ...options, ...given, capacity: decoder.capacity });
+    const sampling = seeds ? { ...options.sampling, seed: seeds[i]! } : options.sampling;
+    const plan = planGeneration({ ...options, ...given, sampling, capacity: decoder.capacity });
     return Array.from({ length: numSamples }, (_, sample) => newSequence(plan, sample, options));
   });
   for await (const { index, event } of runSequences(decoder, sequences, { signal, reuseCache })) {

@@ -40,10 +40,16 @@ export function preferenceRows(
   preferences: readonly WeighedPreference[],
   options: PreferenceRowOptions,
 ): PreferenceRows[] {
-  return preferences.map((preference, i) => readPreference(preference, `preference pair ${i + 1}`, options));
+  return preferences.map((preference, i) => preferenceRow(preference, `preference pair ${i + 1}`, options));
 }
 
-function readPreference(
+/**
+ * One preference as tokens.
+ *
+ * @param where names it in errors
+ * @throws as {@link preferenceRows}
+ */
+export function preferenceRow(
   { prompt, chosen, rejected, margin = 0 }: WeighedPreference,
   where: string,
   options: PreferenceRowOptions,

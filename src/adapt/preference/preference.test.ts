@@ -458,6 +458,17 @@ test("the divergence from oneself is 0, from another above it, and in expectatio
   expect(measured.standardError).toBeLessThan(exact);
 });
 
+test("prompts are completed independently, and alike from the same seed", async () => {
+  const policy = { model: base, weights: baseWeights };
+  const options = { tokenizer, maxTokens: 6, temperature: 1, numSamples: 2 };
+  const write = (seed: number) =>
+    writeCompletions(engine, policy, ["ab?", "ab?", "ab?"], { ...options, seed });
+  const texts = (await write(3)).flat().map(({ text }) => text);
+  expect(new Set(texts).size).toBe(6);
+  expect((await write(3)).flat().map(({ text }) => text)).toEqual(texts);
+  expect((await write(4)).flat().map(({ text }) => text)).not.toEqual(texts);
+});
+
 describe("rewards by rules", () => {
   test("patterns, answers, JSON, and sums of them", async () => {
     const task = { prompt: "6 · 7?", answer: " 42" };

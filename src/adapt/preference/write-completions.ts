@@ -1,6 +1,7 @@
 import type { ChatTemplate } from "../../codecs/chat-template.ts";
 import type { Tokenizer } from "../../codecs/tokenizer.ts";
 import { ConfigError } from "../../core/errors.ts";
+import { Random } from "../../core/random.ts";
 import type { TextOrMessages } from "../../data/rows/examples.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { Decoder } from "../../generate/decoder.ts";
@@ -59,13 +60,15 @@ export async function writeCompletions(
   const rows = Math.min(MAX_ROWS, prompts.length * numSamples);
   const decoder = new Decoder(engine, model, weights, { capacity: longest + maxTokens, rows });
   try {
-    const sampling = { temperature, seed };
+    const random = new Random(seed).fork("completions");
+    const seeds = prompts.map(() => random.uint32());
     const results = await generateBatch({
+      seeds,
+      sampling: { temperature },
       decoder,
       tokenizer,
       prompts: tokens,
       maxTokens,
-      sampling,
       numSamples,
     });
     return results.map((texts, i) =>

@@ -1,5 +1,5 @@
-import { ShapeError } from "../../core/errors.ts";
 import { numElements } from "../../core/dtype.ts";
+import { ShapeError } from "../../core/errors.ts";
 import { broadcastShapes, type Shape, showShape, staticShape } from "../../core/shape.ts";
 import { broadcastIndex, ndArray, unravel } from "../nd-array.ts";
 import type { Emitter, Op, TensorSpec } from "../op.ts";
