@@ -11,6 +11,7 @@ import * as load from "./cases/load.mjs";
 import * as lora from "./cases/lora.mjs";
 import * as memory from "./cases/memory.mjs";
 import * as packing from "./cases/packing.mjs";
+import * as preference from "./cases/preference.mjs";
 import * as prefill from "./cases/prefill.mjs";
 import * as start from "./cases/start.mjs";
 import * as step from "./cases/step.mjs";
@@ -27,6 +28,7 @@ const CASES = {
   packing,
   bpe,
   decode,
+  preference,
   prefill,
   embed,
   window,
