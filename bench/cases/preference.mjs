@@ -33,7 +33,11 @@ export async function* measure({ trial, log }) {
     note: `full stops: ${percent(supervised.endsWell)} before, ${percent(dpo.endsWell)} after; a tie counts half`,
   });
   yield judge({
-    ...{ name: "preference/dpo/accuracy-lost", value: supervised.accuracy - dpo.accuracy, unit: "of answers" },
+    ...{
+      name: "preference/dpo/accuracy-lost",
+      value: supervised.accuracy - dpo.accuracy,
+      unit: "of answers",
+    },
     rule: ["value", "≤", 0.02],
     note: `right: ${percent(supervised.accuracy)} before, ${percent(dpo.accuracy)} after, of ${held}`,
   });
