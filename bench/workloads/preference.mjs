@@ -150,7 +150,7 @@ evaluated.reference = await completionScores(engine, reference, sidesOf(evaluate
 
 async function tune(pairs) {
   const model = adapt();
-  const objective = new Dpo(model, { beta: 0.1 });
+  const objective = new Dpo(model, { beta: 0.3, supervised: 0.2 });
   const scores = await completionScores(engine, reference, sidesOf(pairs));
   const { adapter } = model;
   const result = await fit({
@@ -158,7 +158,7 @@ async function tune(pairs) {
     initial: initializeParameters(adapter.parameters, new Random(2)),
     examples: preferenceStream({ objective, pairs, reference: scores, ...batching, seed: 3 }),
     measure: (weights) => dpoMeasure({ engine, objective, weights, ...evaluated }),
-    ...{ numSteps: steps(100), learningRate: 1e-3 },
+    ...{ numSteps: steps(150), learningRate: 5e-4, labelSmoothing: 0.05 },
   });
   return { model, weights: new Map([...reference.weights, ...result.bestWeights]), result };
 }

@@ -87,13 +87,14 @@ def log_probs(logits, targets, mask):
 def dpo_cases(random, logits, targets, mask):
     reference = torch.tensor(random.normal(size=B) * 3) + log_probs(logits, targets, mask).sum(1)
     cases = []
-    for kind, beta, swapped, free in [
-        ("sigmoid", 0.125, False, False),
-        ("sigmoid", 0.5, False, False),
-        ("sigmoid", 0.5, True, False),
-        ("sigmoid", 0.5, False, True),
-        ("ipo", 0.125, False, False),
-        ("ipo", 0.5, False, False),
+    for kind, beta, swapped, free, supervised in [
+        ("sigmoid", 0.125, False, False, 0.0),
+        ("sigmoid", 0.5, False, False, 0.0),
+        ("sigmoid", 0.5, True, False, 0.0),
+        ("sigmoid", 0.5, False, True, 0.0),
+        ("ipo", 0.125, False, False, 0.0),
+        ("ipo", 0.5, False, False, 0.0),
+        ("sigmoid", 0.5, False, False, 0.25),
     ]:
         scores = logits.clone().requires_grad_()
         # Ours are side by side, trl's are first all chosen and then all rejected.
@@ -111,8 +112,8 @@ def dpo_cases(random, logits, targets, mask):
             ld_alpha=None,
             precompute_ref_logps=True,
             f_divergence_type="reverse_kl",
-            loss_types=[kind],
-            loss_weights=[1.0],
+            loss_types=[kind, "sft"] if supervised else [kind],
+            loss_weights=[1.0, supervised] if supervised else [1.0],
             beta=beta,
             use_weighting=False,
         )
@@ -126,7 +127,8 @@ def dpo_cases(random, logits, targets, mask):
         loss = DPOTrainer._compute_loss(self, lambda **_: outputs, inputs, False)
         loss.backward()
         metrics = {name.split("/")[1]: values[0] for name, values in self._metrics["eval"].items() if "rewards/" in name}
-        case = dict(kind=kind, beta=beta, swapped=swapped, referenceFree=free, loss=loss.item(), metrics=metrics)
+        case = dict(kind=kind, beta=beta, swapped=swapped, referenceFree=free, supervised=supervised)
+        case.update(loss=loss.item(), metrics=metrics)
         cases.append(dict(case, reference=listed(ref), gradient=listed(scores.grad)))
     return cases
 

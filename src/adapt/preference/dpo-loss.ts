@@ -50,3 +50,14 @@ export function dpoLoss(
   const lengths = policy.counted.sum(1).maximum(1); // (B)
   return identityPreferenceLoss(ratios.div(lengths).reshape(pairs), beta);
 }
+
+/** Mean nats of a token of the chosen sides. */
+export function chosenLoss({ logProbs, counted }: CompletionLogProbs): Tensor {
+  const [B, T] = logProbs.shape as [number, number];
+  const ofChosen = (x: Tensor) =>
+    x
+      .reshape([B / 2, 2, T])
+      .slice(1, 0, 1)
+      .sum();
+  return ofChosen(logProbs).neg().div(ofChosen(counted).maximum(1));
+}

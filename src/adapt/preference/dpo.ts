@@ -6,14 +6,20 @@ import type { Parameter } from "../../nn/scope.ts";
 import { input, type Tensor } from "../../tensor/tensor.ts";
 import { trainingFlopsOf } from "../../train/flops.ts";
 import type { BatchShape } from "../../train/objective.ts";
+import { numLearnt, type TrainingRow } from "../training-row.ts";
 import { modelLogProbs } from "./completion-log-probs.ts";
-import { type DpoLossOptions, dpoLoss } from "./dpo-loss.ts";
-import type { PairObjective } from "./preference-examples.ts";
+import { chosenLoss, type DpoLossOptions, dpoLoss } from "./dpo-loss.ts";
+import { onePerPair, type PairObjective } from "./preference-examples.ts";
 
 /** What DPO does; see {@link DpoLossOptions} for the rest. */
 export interface DpoOptions extends DpoLossOptions {
   /** Lets the reference find all texts equally likely, so that none is needed. Default false. */
   readonly referenceFree: boolean;
+  /**
+   * Weight of a second loss, the mean nats of a chosen token. It holds the chosen sides up: what the first loss wants is only that the others are
+   * less likely still (Pang et al. 2024, "Iterative reasoning preference optimization", eq. 2). Default 0: none.
+   */
+  readonly supervised: number;
 }
 
 /**
@@ -24,7 +30,12 @@ export interface DpoOptions extends DpoLossOptions {
 export function dpoOptions(given: Partial<DpoOptions> = {}): DpoOptions {
   return readFields<DpoOptions>(
     "dpo",
-    { kind: oneOf(["sigmoid", "ipo"], "sigmoid"), beta: real(1e-6, 1e3, 0.1), referenceFree: boolean(false) },
+    {
+      kind: oneOf(["sigmoid", "ipo"], "sigmoid"),
+      beta: real(1e-6, 1e3, 0.1),
+      referenceFree: boolean(false),
+      supervised: real(0, 1e3, 0),
+    },
     given,
   );
 }
@@ -40,7 +51,6 @@ export function dpoOptions(given: Partial<DpoOptions> = {}): DpoOptions {
 export class Dpo implements PairObjective {
   readonly model: CausalLM;
   readonly options: DpoOptions;
-  readonly lossNames = ["preference"];
 
   /** @throws {ConfigError} if an option is out of range. */
   constructor(model: CausalLM, options: Partial<DpoOptions> = {}) {
@@ -60,12 +70,22 @@ export class Dpo implements PairObjective {
     return this.options.referenceFree ? ["tokens", "targets"] : ["tokens", "targets", "reference"];
   }
 
-  losses(shape: BatchShape, labelSmoothing: number): Record<"preference", Tensor> {
+  countTargets(sides: readonly TrainingRow[]): Readonly<Record<string, readonly number[]>> {
+    const counts = sides.map((row, i) => (i % 2 === 0 ? numLearnt(row) : 0));
+    return {
+      preference: onePerPair(sides),
+      ...(this.options.supervised > 0 && { supervised: counts }),
+    };
+  }
+
+  losses(shape: BatchShape, labelSmoothing: number): Record<string, Tensor> {
+    const { referenceFree, supervised } = this.options;
     const policy = modelLogProbs(this.model, shape);
-    const reference = this.options.referenceFree
-      ? undefined
-      : input("reference", "float32", [shape.batchSize]);
-    return { preference: dpoLoss(policy, reference, this.options, labelSmoothing) };
+    const reference = referenceFree ? undefined : input("reference", "float32", [shape.batchSize]);
+    return {
+      preference: dpoLoss(policy, reference, this.options, labelSmoothing),
+      ...(supervised > 0 && { supervised: chosenLoss(policy).mul(supervised) }),
+    };
   }
 
   trainingFlops(shape: BatchShape): number {

@@ -9,7 +9,7 @@ import { gradients } from "../../tensor/gradient.ts";
 import { input, type Tensor } from "../../tensor/tensor.ts";
 import { type AdvantageScale, groupAdvantages } from "./advantages.ts";
 import { completionLogProbs } from "./completion-log-probs.ts";
-import { dpoLoss } from "./dpo-loss.ts";
+import { chosenLoss, dpoLoss } from "./dpo-loss.ts";
 import { type Aggregation, divergenceLoss, policyLoss } from "./grpo-loss.ts";
 import { rewardLosses } from "./reward-loss.ts";
 
@@ -22,6 +22,7 @@ interface Golden {
     readonly beta: number;
     readonly swapped: boolean;
     readonly referenceFree: boolean;
+    readonly supervised: number;
     readonly loss: number;
     readonly reference: readonly number[];
     readonly gradient: readonly number[];
@@ -204,7 +205,7 @@ function graphOfDpo(kind: "sigmoid" | "ipo", beta: number, smoothing = 0): Tenso
 }
 
 describe("DPO", () => {
-  test.each(golden.dpo.filter(({ swapped }) => !swapped))(
+  test.each(golden.dpo.filter(({ swapped, supervised }) => !swapped && supervised === 0))(
     "$kind at β $beta, reference-free $referenceFree: trl, and the definition",
     async ({ kind, beta, reference, referenceFree, loss, gradient }) => {
       const feeds = { ...LOGITS, reference: { shape: [B], data: reference } };
@@ -216,6 +217,27 @@ describe("DPO", () => {
       expectAgreement(computed, dpoByDefinition(kind, beta, reference, 0));
     },
   );
+
+  test("beside supervised learning of the chosen sides: trl, and the definition", async () => {
+    const { beta, supervised, reference, loss, gradient } = golden.dpo.find((of) => of.supervised > 0)!;
+    const feeds = { ...LOGITS, reference: { shape: [B], data: reference } };
+    const learning = chosenLoss(completionLogProbs(logits, targets)).mul(supervised);
+    const computed = await compute(graphOfDpo("sigmoid", beta).add(learning), logits, feeds);
+    expectAgreement(computed, { loss, gradient });
+    const plain = dpoByDefinition("sigmoid", beta, reference, 0);
+    const chosen = golden.targets.map((ids, row) => (row % 2 === 0 ? ids : ids.map(() => -1)));
+    const numTokens = chosen.flat().filter((id) => id >= 0).length;
+    const slopes = chosen.map((ids) => ids.map((id) => (id < 0 ? 0 : -supervised / numTokens)));
+    const nats = chosen.map((ids, row) => {
+      const { logProbs } = readRow(row, 1);
+      return ids.reduce((sum, id, t) => (id < 0 ? sum : sum - logProbs[t]!), 0);
+    });
+    const more = byScores(slopes);
+    expectAgreement(computed, {
+      loss: plain.loss + (supervised * nats.reduce((sum, x) => sum + x, 0)) / numTokens,
+      gradient: Array.from(plain.gradient, (slope, i) => slope + more[i]!),
+    });
+  });
 
   test("smoothed labels: trl's losses of pairs and of turned pairs, weighted; and the definition", async () => {
     const [plain, turned] = [false, true].map((swapped) =>

@@ -15,11 +15,17 @@ const MAX_BUCKETS = 3;
 /** Lengths are multiples of this. */
 const MULTIPLE = 16;
 
-/** Something to train on pairs for: each of its losses has one target a pair. */
+/** Something to train on pairs for. */
 export interface PairObjective extends Objective {
   /** Inputs of the losses: some of `tokens`, `targets`, `last`, `reference` and `margin`. */
   readonly inputNames: readonly string[];
-  readonly lossNames: readonly string[];
+  /** For each loss, how many targets each sequence of a batch has. */
+  countTargets(sides: readonly TrainingRow[]): Readonly<Record<string, readonly number[]>>;
+}
+
+/** One target for each pair. */
+export function onePerPair(sides: readonly TrainingRow[]): readonly number[] {
+  return sides.map((_, i) => (i + 1) % 2);
 }
 
 /** Preferences to train on, and how they are drawn. */
@@ -87,10 +93,9 @@ function preferenceBatch(
     ...(reference && { reference: bySide((place, side) => reference[2 * place + side]!) }),
     margin: bySide((place) => pairs[place]!.margin),
   };
-  const targets = Int32Array.from({ length: B }, (_, i) => (i + 1) % 2);
   return {
     inputs: Object.fromEntries(objective.inputNames.map((name) => [name, inputs[name]!])),
-    numTargets: Object.fromEntries(objective.lossNames.map((name) => [name, targets])),
+    numTargets: objective.countTargets(rows),
     contextLength: T,
     group: 2,
   };

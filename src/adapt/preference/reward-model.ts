@@ -11,7 +11,8 @@ import { reachableNodes } from "../../tensor/graph.ts";
 import { constant, input, type Tensor } from "../../tensor/tensor.ts";
 import { trainingFlopsOf } from "../../train/flops.ts";
 import type { BatchShape } from "../../train/objective.ts";
-import type { PairObjective } from "./preference-examples.ts";
+import type { TrainingRow } from "../training-row.ts";
+import { onePerPair, type PairObjective } from "./preference-examples.ts";
 import type { PreferenceRows } from "./preference-rows.ts";
 import { rewardLosses } from "./reward-loss.ts";
 import { RowProgram } from "./row-program.ts";
@@ -109,8 +110,9 @@ export class RewardModelling implements PairObjective {
     return this.options.margins ? ["tokens", "last", "margin"] : ["tokens", "last"];
   }
 
-  get lossNames(): readonly string[] {
-    return this.options.centring > 0 ? ["preference", "centring"] : ["preference"];
+  countTargets(sides: readonly TrainingRow[]): Readonly<Record<string, readonly number[]>> {
+    const counts = onePerPair(sides);
+    return { preference: counts, ...(this.options.centring > 0 && { centring: counts }) };
   }
 
   losses(shape: BatchShape, labelSmoothing: number): Record<string, Tensor> {

@@ -50,6 +50,7 @@ export const PREFER: Task = {
         kind: oneOf(["sigmoid", "ipo"], "sigmoid"),
         beta: real(1e-6, 1e3, 0.1),
         referenceFree: boolean(false),
+        supervised: real(0, 1e3, 0),
         lineBreak: boolean(true),
       },
       input,
