@@ -17,6 +17,7 @@ import { initializeParameters } from "../nn/scope.ts";
 import { classifySequence } from "./classify-sequence.ts";
 import { EncoderModel } from "./encoder-model.ts";
 import { LanguageModel } from "./language-model.ts";
+import { pipeline } from "./pipeline.ts";
 
 let place = "";
 beforeAll(() => {
@@ -161,6 +162,14 @@ describe("an encoder with several adapters", () => {
       }
     }
     model.dispose();
+  });
+
+  test("pipeline takes an adapter, and says when there is nothing to put it on", async () => {
+    const options = { engine, adapter: directoryOf("bert-lora") };
+    const classify = await pipeline("text-classification", join(FIXTURES, "bert/single-label"), options);
+    classify.dispose();
+    const generator = pipeline("text-generation", join(FIXTURES, "gpt2/prefixed"), options);
+    await expect(generator).rejects.toThrow(/target_modules: expected linear layers of the base/);
   });
 
   test("an adapter brings the head that it was trained with to a base that has none", async () => {

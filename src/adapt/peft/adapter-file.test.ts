@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { largestDifference, unpack } from "../../../test/mistral-golden.ts";
 import { adapt, fixtureBase, logitsOf, PEFT_FIXTURES, peftGolden } from "../../../test/peft-golden.ts";
 import type { HostTensor } from "../../core/dtype.ts";
-import { ConfigError, EnvironmentError, FormatError } from "../../core/errors.ts";
+import { ConfigError, EnvironmentError, FormatError, PlinthError } from "../../core/errors.ts";
 import { quantize } from "../../core/quantize.ts";
 import { Random } from "../../core/random.ts";
 import type { Weight, Weights } from "../../core/weights.ts";
@@ -198,6 +198,28 @@ describe("bad files", () => {
     const load = changed(config);
     expect(load).toThrow(message);
     expect(load).toThrow(/^[^\n]*$/);
+  });
+
+  test("whatever a setting is, it is understood or refused in one line", () => {
+    const keys = ["r", "lora_alpha", "rank_pattern", "alpha_pattern", "target_modules", "exclude_modules"];
+    const more = ["layers_to_transform", "modules_to_save", "use_dora", "task_type", "something_new"];
+    const values = [null, -1, 0.5, 1e300, "", "[", [], [null], {}, { a: { b: [] } }, { "(": 1 }];
+    const base = fixtureBase("mistral/mistral");
+    const directory = mkdtempSync(join(place, "any-"));
+    cpSync(join(PEFT_FIXTURES, "mistral-rslora"), directory, { recursive: true });
+    const config = configOf(directory);
+    for (const key of [...keys, ...more]) {
+      for (const value of values) {
+        const text = JSON.stringify({ ...config, [key]: value });
+        writeFileSync(join(directory, "adapter_config.json"), text);
+        try {
+          loadAdapter(directory, base);
+        } catch (error) {
+          expect(error, `${key}: ${JSON.stringify(value)}`).toBeInstanceOf(PlinthError);
+          expect((error as Error).message).not.toContain("\n");
+        }
+      }
+    }
   });
 
   test("an expression that explodes stops in bounded time", () => {
