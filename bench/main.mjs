@@ -13,6 +13,7 @@ import * as memory from "./cases/memory.mjs";
 import * as packing from "./cases/packing.mjs";
 import * as preference from "./cases/preference.mjs";
 import * as prefill from "./cases/prefill.mjs";
+import * as saving from "./cases/saving.mjs";
 import * as start from "./cases/start.mjs";
 import * as step from "./cases/step.mjs";
 import * as stepPeers from "./cases/step-peers.mjs";
@@ -38,6 +39,7 @@ const CASES = {
   learning,
   lora,
   adapters,
+  saving,
 };
 const TRIAL_REPEATS = 2;
 
