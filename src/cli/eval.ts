@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { readTextPieces } from "../data/text-file.ts";
 import type { Interval } from "../eval/metrics/bootstrap.ts";
 import { findTask } from "../eval/tasks/task.ts";
 import { writeFileAtomic } from "../hub/atomic-write.ts";
@@ -26,6 +27,11 @@ const FLAGS = {
   limit: integer({ describe: "judge only that many examples, drawn by chance", min: 1 }),
   seed: integer({ describe: "of the split, the examples and the intervals", min: 0, fallback: 1 }),
   baselines: boolean({ describe: "score what needs no network, too", fallback: true }),
+  baselineText: text({
+    describe:
+      "text that the n-gram baseline counts, such as what the model was pretrained on; default the training rows",
+    placeholder: "FILE",
+  }),
   truncate: boolean({ describe: "cut texts that are longer than an encoder reads" }),
   out: text({
     describe: "where each example goes with its answer: a .jsonl file, or a directory",
@@ -46,7 +52,8 @@ export const evaluate: Verb = defineVerb({
     const model = openModel(word!, flags);
     try {
       const { data, shots, limit, seed, baselines, truncate } = flags;
-      const options = { data, shots, limit, seed, baselines, truncate, signal };
+      const baselineText = flags.baselineText && [...readTextPieces(flags.baselineText)].join("");
+      const options = { baselineText, data, shots, limit, seed, baselines, truncate, signal };
       const { predictions, ...result } = await evaluateTask(task, model, options);
       if (flags.out !== undefined) {
         const path = flags.out.endsWith(".jsonl") ? flags.out : join(flags.out, `${task.name}.jsonl`);
@@ -56,7 +63,7 @@ export const evaluate: Verb = defineVerb({
       }
       if (result.numTooLong > 0) {
         const share = `${result.numTooLong} of ${result.numExamples} prompts`;
-        out.notice(`${share} do not fit into the context with their answer; they count as wrong.`);
+        out.notice(`${share} do not fit into the context; they count as wrong.`);
       }
       out.result(result, render(result));
     } finally {

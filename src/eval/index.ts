@@ -1,7 +1,7 @@
 // The package's door `plinth/eval`: metrics, their intervals, tasks, baselines, and a sandbox for programs.
 
 export { Bm25 } from "./baselines/bm25.ts";
-export { type TaskBaseline, taskBaselines } from "./baselines/task-baselines.ts";
+export { type TaskBaseline, type TaskBaselineOptions, taskBaselines } from "./baselines/task-baselines.ts";
 export { bitsPerByte } from "./bits-per-byte.ts";
 export { answerF1, answerMatches, normalizeAnswer } from "./metrics/answer-match.ts";
 export { type BleuCounts, bleu, bleuCounts, bleuWords } from "./metrics/bleu.ts";

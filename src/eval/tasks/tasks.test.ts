@@ -163,6 +163,16 @@ describe("baselines", () => {
     expect(counted!.predictions[0]!.likelihood!.bytes).toBe(6);
     const pair = defineTask({ ...BASE, method: "pair", contrast: "{label}" });
     const [coin] = taskBaselines(pair, { training: [], evaluation: judged.evaluation });
+    const english = "the cat sat. the dog sat. red fox, blue whale, a leaf, green leaf ".repeat(3);
+    const [, ngram] = taskBaselines(pair, { training: [], evaluation: judged.evaluation }, { text: english });
+    expect(ngram!.name).toBe("5-gram");
+    // Longer texts are less likely, unless they were seen: these were, "plant" and "animal" were not.
+    expect(ngram!.predictions.map(({ answer }) => answer)).toEqual([
+      "red fox",
+      "blue whale",
+      "green leaf",
+      "a leaf",
+    ]);
     for (const { answer, input } of coin!.predictions) expect([input, "animal", "plant"]).toContain(answer);
   });
 });

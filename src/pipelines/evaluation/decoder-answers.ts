@@ -1,5 +1,5 @@
 import type { Sandbox } from "../../eval/sandbox/sandbox.ts";
-import { makePrediction, type Prediction } from "../../eval/tasks/prediction.ts";
+import { type DrawnProgram, makePrediction, type Prediction } from "../../eval/tasks/prediction.ts";
 import type { Task } from "../../eval/tasks/task.ts";
 import type { TaskExample } from "../../eval/tasks/task-rows.ts";
 import { fieldValues, fillTemplate, templateFields } from "../../eval/tasks/template.ts";
@@ -106,48 +106,68 @@ async function scoreText(model: LanguageModel, text: string, signal: AbortSignal
 
 /** Text or programs that follow the prompts. */
 async function* continuations(model: LanguageModel, request: AnswerRequest): AsyncGenerator<Prediction> {
-  const { task, examples, intro, seed, signal } = request;
-  const { maxTokens, stop } = task;
-  const isProgram = task.method === "program";
-  for (let at = 0; at < examples.length; at += CHUNK) {
-    const chunk = examples.slice(at, at + CHUNK);
-    const isShort = ({ prompt }: TaskExample) => roomAfter(model, intro + prompt) >= maxTokens;
-    const fitting = chunk.filter(isShort);
-    const texts = new Map<TaskExample, string[]>();
-    if (fitting.length > 0) {
-      const results = await generateBatch({
-        decoder: model.decoder,
-        tokenizer: model.tokenizer,
-        prompts: fitting.map(({ prompt }) => encode(model, intro + prompt)),
-        maxTokens,
-        numSamples: isProgram ? task.numSamples : 1,
-        sampling: { temperature: task.temperature, seed: seed + at },
-        stop: isProgram ? [] : [stop],
-        stopTokens: model.defaults.stopTokens,
-        signal,
-      });
-      signal?.throwIfAborted();
-      for (const [i, example] of fitting.entries())
-        texts.set(
-          example,
-          results[i]!.map(({ text }) => text),
-        );
-    }
+  const isProgram = request.task.method === "program";
+  for (let at = 0; at < request.examples.length; at += CHUNK) {
+    const chunk = request.examples.slice(at, at + CHUNK);
+    const texts = await continueChunk(model, request, chunk, request.seed + at);
     for (const example of chunk) {
       const found = texts.get(example);
       if (!found)
-        yield makePrediction(example, "", { tooLong: true, ...(isProgram && { programs: [TOO_LONG] }) });
+        yield makePrediction(example, "", {
+          tooLong: true,
+          ...(isProgram && { programs: tooLong(request) }),
+        });
       else if (isProgram) yield await judgePrograms(request, example, found);
       else yield makePrediction(example, found[0]!);
     }
   }
 }
 
-const TOO_LONG = {
-  completion: "",
-  status: "failed",
-  detail: "the prompt is longer than the context",
-} as const;
+/** The texts of each example whose prompt leaves room for a token; near the end of the context they are shorter than the task allows. */
+async function continueChunk(
+  model: LanguageModel,
+  { task, intro, signal }: AnswerRequest,
+  chunk: readonly TaskExample[],
+  seed: number,
+): Promise<Map<TaskExample, string[]>> {
+  const byLength = new Map<number, TaskExample[]>();
+  for (const example of chunk) {
+    const maxTokens = Math.min(task.maxTokens, roomAfter(model, intro + example.prompt));
+    if (maxTokens >= 1) byLength.set(maxTokens, [...(byLength.get(maxTokens) ?? []), example]);
+  }
+  const isProgram = task.method === "program";
+  const texts = new Map<TaskExample, string[]>();
+  for (const [maxTokens, examples] of byLength) {
+    const results = await generateBatch({
+      decoder: model.decoder,
+      tokenizer: model.tokenizer,
+      prompts: examples.map(({ prompt }) => encode(model, intro + prompt)),
+      maxTokens,
+      numSamples: isProgram ? task.numSamples : 1,
+      sampling: { temperature: task.temperature, seed },
+      stop: isProgram ? [] : [task.stop],
+      stopTokens: model.defaults.stopTokens,
+      signal,
+    });
+    signal?.throwIfAborted();
+    for (const [i, example] of examples.entries())
+      texts.set(
+        example,
+        results[i]!.map(({ text }) => text),
+      );
+  }
+  return texts;
+}
+
+/** As many programs as were to be drawn, none of which could be. */
+function tooLong({ task }: AnswerRequest): DrawnProgram[] {
+  const program = {
+    completion: "",
+    status: "failed",
+    detail: "the prompt is longer than the context",
+  } as const;
+  return Array.from({ length: task.numSamples }, () => program);
+}
 
 async function judgePrograms(
   { task, sandbox, signal }: AnswerRequest,

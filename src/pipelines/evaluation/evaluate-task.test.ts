@@ -121,6 +121,18 @@ describe("a decoder", () => {
       results[1]![0]!.text.trim(),
     ]);
     expect(numTooLong).toBe(1);
+    // With room for ten tokens only, the answer is the beginning of a longer one.
+    writeRows("texts.jsonl", [{ q: "x".repeat(503), a: "y" }]);
+    const near = await evaluateTask({ ...task, stop: "\u0000" }, model, { data: root });
+    const long = await generateBatch({
+      decoder: model.decoder,
+      tokenizer: model.tokenizer,
+      prompts: ["x".repeat(503)],
+      maxTokens: 10,
+      sampling: { temperature: 0 },
+    });
+    expect(near.numTooLong).toBe(0);
+    expect(near.predictions[0]!.answer).toBe(long[0]![0]!.text.trim());
     expect(predictions[1]).toMatchObject({ tooLong: true });
   });
 

@@ -16,6 +16,8 @@ export interface EvaluateOptions extends TaskRowOptions {
   readonly shots?: number | undefined;
   /** Default true. */
   readonly baselines?: boolean | undefined;
+  /** Text that the n-gram baseline counts; default the task's training rows. */
+  readonly baselineText?: string | undefined;
   /** Cut texts that are longer than an encoder reads; they are refused otherwise. */
   readonly truncate?: boolean | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
@@ -69,7 +71,7 @@ export async function evaluateTask(
   const intro = fewShotIntro(task, examples, shots, seed);
   const predictions = await answer(task, model, examples, intro, options);
   const { evaluation, training } = examples;
-  const others = baselines ? taskBaselines(task, examples, seed) : [];
+  const others = baselines ? taskBaselines(task, examples, { seed, text: options.baselineText }) : [];
   const sampling = { seed, origins: originsOf(predictions) };
   const scoresOf = (measure: (metric: string) => Interval): Scores =>
     Object.fromEntries(task.metrics.map((metric) => [metric, measure(metric)]));
