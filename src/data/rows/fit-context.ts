@@ -41,6 +41,6 @@ export function fitContext<T extends TokenRow>(
     where: longest.where,
     expected: `at most ${contextLength} tokens, the context of the model`,
     got: `${longest.numTokens} tokens, and ${long.length} of ${rows.length} rows are longer than that`,
-    fix: 'Say what to do with them: "truncate" cuts them, "drop" leaves them out.',
+    fix: 'Set data.longRows to "truncate", which cuts them, or to "drop", which leaves them out.',
   });
 }
