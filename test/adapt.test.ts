@@ -13,6 +13,7 @@ import { initializeParameters } from "../src/nn/scope.ts";
 import { type AdaptOptions, adapt } from "../src/recipes/adapt/adapt.ts";
 import { readTargets } from "../src/recipes/adapt/methods.ts";
 import { parseGrid, runSweep } from "../src/recipes/adapt/sweep.ts";
+import { plinth, plinthFailure } from "./command-line.ts";
 import { checkpointDigests, EventRecord, engine } from "./tiny-run.ts";
 
 const ENCODER = join(import.meta.dirname, "fixtures/encoder-tasks/fill");
@@ -281,6 +282,8 @@ describe("adapt", () => {
     expect(entries.map(({ isBest }) => isBest)).toEqual([true, false]);
     const table = readFileSync(join(root, "sweep/sweep.txt"), "utf8").split("\n");
     expect(table[1]).toMatch(/^\*\s+0\.01\s+2\s/);
+    await expect(runSweep(options("sweep-bad"), parseGrid(["lora.rank=2,0"]))).rejects.toThrow("lora.rank");
+    expect(existsSync(join(root, "sweep-bad"))).toBe(false);
     expect(() => parseGrid(["rank=2"])).toThrow("section.key=value");
     expect(() => parseGrid(["lora.rank=1,2", "lora.rank=3"])).toThrow("each setting once");
   });
@@ -362,6 +365,57 @@ describe("adapt refuses, with one line, and leaves nothing behind", () => {
   test("a directory with another run", async () => {
     await expect(adapt(options("straight"))).rejects.toThrow("expected a directory without a run in it");
     await expect(adapt(options("straight", { resume: true }))).rejects.toThrow("as when the run began");
+  });
+});
+
+describe("plinth adapt", () => {
+  const words = (out: string) => [
+    ...["adapt", join(root, "base"), "--task", "instruct", "--out", join(root, out), "--threads", "1"],
+    ...["--set", "train.steps=4", "train.batchSize=4", "train.contextLength=32", "instruct.maxTokens=2"],
+  ];
+
+  test("runs, with fields from other columns and a share held out, and says what came of it", async () => {
+    write(
+      "other.jsonl",
+      [..."abcdefghij"].map((letter) => ({ ask: letter, meta: { answer: letter } })),
+    );
+    const mapped = ["--field", "prompt=ask", "completion=meta.answer", "--validation", "0.3"];
+    const { code, stdout } = await plinth(
+      ...words("cli"),
+      "--data",
+      join(root, "other.jsonl"),
+      ...mapped,
+      "--json",
+    );
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      ...{ reason: "finished", step: 4, directory: join(root, "cli/adapter") },
+      ...{ baselines: [{ label: "before adapting" }], best: { metric: "perplexity" } },
+    });
+  });
+
+  test("a sweep prints a table with the best run marked", async () => {
+    const data = ["--data", join(root, "copy.jsonl"), "--sweep", "lora.rank=1,2"];
+    const { code, stdout } = await plinth(...words("cli-sweep"), ...data);
+    expect(code).toBe(0);
+    const table = stdout.slice(stdout.lastIndexOf("lora.rank"));
+    expect(table.split("\n").filter((line) => line.startsWith("*")).length).toBe(1);
+    expect(existsSync(join(root, "cli-sweep/rank=2/adapter"))).toBe(true);
+  });
+
+  test("bad input is one line, exit code 1, and nothing written", async () => {
+    const data = ["--data", join(root, "copy.jsonl")];
+    expect(await plinthFailure(...words("cli-bad"), "--data", join(root, "none.csv"))).toContain(
+      "no such file",
+    );
+    expect(await plinthFailure(...words("cli-bad"), ...data, "--field", "prompt")).toContain("field=column");
+    expect(await plinthFailure(...words("cli-bad"), ...data, "--sweep", "rank=1")).toContain(
+      "section.key=value",
+    );
+    expect(await plinthFailure(...words("cli-bad"), ...data, "--validation", "1.5")).toContain(
+      "validationShare",
+    );
+    expect(existsSync(join(root, "cli-bad"))).toBe(false);
   });
 });
 

@@ -5,6 +5,7 @@ import { writeFileAtomic } from "../../hub/atomic-write.ts";
 import { showQuality } from "../../train/quality.ts";
 import { formatDuration, formatSi } from "../../train/report/quantities.ts";
 import { type AdaptOptions, type AdaptResult, adapt } from "./adapt.ts";
+import { readAdaptRecipe } from "./adapt-recipe.ts";
 
 /** Values that settings take in one run of a sweep, by `section.key`. */
 export type GridPoint = Readonly<Record<string, string | number | boolean>>;
@@ -66,14 +67,16 @@ export async function runSweep(
   grid: readonly GridPoint[],
   onRun: (point: GridPoint, index: number) => void = () => {},
 ): Promise<SweepEntry[]> {
+  // A value that cannot be is found before the first run, not after hours of others.
+  const settingsOf = (point: GridPoint) => withPoint(options.settings ?? {}, point);
+  for (const point of grid) readAdaptRecipe(options.task, options.method, settingsOf(point));
   const runs: Omit<SweepEntry, "isBest">[] = [];
   for (const [index, point] of grid.entries()) {
     const directory = join(options.directory, folderOf(point));
     const hasBegun = existsSync(join(directory, "checkpoints"));
     onRun(point, index);
-    const settings = withPoint(options.settings ?? {}, point);
     const resume = (options.resume ?? false) && hasBegun;
-    const result = await adapt({ ...options, directory, settings, resume });
+    const result = await adapt({ ...options, directory, settings: settingsOf(point), resume });
     runs.push({ point, directory, result });
     if (result.reason === "stopped") break;
   }

@@ -35,6 +35,8 @@ p { margin: .4rem 0; }
 .tile .value small { font-size: .8rem; font-weight: 400; color: var(--soft); }
 .tile .note { color: var(--soft); font-size: .8rem; line-height: 1.35; }
 .card, .chart { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: 1rem 1.1rem; margin: 0 0 .75rem; }
+.confusions { overflow-x: auto; }
+.confusions th, .confusions td { padding: .15rem .4rem; text-align: right; font-weight: 400; }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 0 2rem; }
 .multiples { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(17rem, 100%), 1fr)); gap: .75rem; margin-top: .75rem; }
 .multiples .chart { margin: 0; }
