@@ -21,7 +21,7 @@ import { defineVerb, type Verb } from "./verb.ts";
 /** `plinth quickstart`: the whole story in minutes, without arguments. */
 export const quickstart: Verb = defineVerb({
   name: "quickstart",
-  summary: "pretrain a small model on text found here and adapt it to a task, in under 5 minutes",
+  summary: "pretrain a small model on text found here, then adapt it, in under 5 minutes",
   positionals: [],
   flags: {
     out: text({

@@ -9,7 +9,7 @@ export interface VerbEntry {
 /** Every verb of `plinth`, in the order of the overview. */
 export const VERBS: Readonly<Record<string, VerbEntry>> = {
   quickstart: {
-    summary: "pretrain a small model on text found here, in under 5 minutes",
+    summary: "pretrain a small model on text found here, then adapt it, in under 5 minutes",
     load: async () => (await import("./quickstart.ts")).quickstart,
   },
   pretrain: {
