@@ -150,7 +150,7 @@ evaluated.reference = await completionScores(engine, reference, sidesOf(evaluate
 
 async function tune(pairs) {
   const model = adapt();
-  const objective = new Dpo(model, { beta: 0.3, supervised: 0.2 });
+  const objective = new Dpo(model, { beta: 0.1, supervised: 1 });
   const scores = await completionScores(engine, reference, sidesOf(pairs));
   const { adapter } = model;
   const result = await fit({
@@ -158,7 +158,7 @@ async function tune(pairs) {
     initial: initializeParameters(adapter.parameters, new Random(2)),
     examples: preferenceStream({ objective, pairs, reference: scores, ...batching, seed: 3 }),
     measure: (weights) => dpoMeasure({ engine, objective, weights, ...evaluated }),
-    ...{ numSteps: steps(150), learningRate: 5e-4, labelSmoothing: 0.05 },
+    ...{ numSteps: steps(300), learningRate: 2e-3 },
   });
   return { model, weights: new Map([...reference.weights, ...result.bestWeights]), result };
 }
@@ -185,6 +185,9 @@ async function judge(model) {
     model,
     reference,
     drawn.map(({ row }) => row),
+  );
+  log(
+    `  right ${right}, with a full stop ${well} of ${heldOut.length}; ${divergence.natsPerText} nats a text`,
   );
   return { drawn, accuracy: right / heldOut.length, endsWell: well / heldOut.length, divergence };
 }
@@ -231,7 +234,7 @@ const improved = await (async () => {
       }),
     measure: (weights) =>
       taskMeasure({ engine, objective: grpo, weights, tokenizer, tasks: tasksOf(heldOut), reward, seed: 8 }),
-    ...{ numSteps: steps(160), learningRate: 1e-3, weightDecay: 0 },
+    ...{ numSteps: steps(240), learningRate: 2e-3, weightDecay: 0 },
   });
 })();
 const written = await judge({
