@@ -2,6 +2,7 @@ import { ConfigError } from "../core/errors.ts";
 import type { LoadOptions } from "../data/rows/load-examples.ts";
 import { parseFieldMapping } from "../data/rows/row-fields.ts";
 import { Engine } from "../engine/engine.ts";
+import { checkMemory } from "../plan/check-memory.ts";
 import { type AdaptOptions, type AdaptResult, adapt as runAdaptation } from "../recipes/adapt/adapt.ts";
 import type { AdaptInput } from "../recipes/adapt/adapt-recipe.ts";
 import { METHODS } from "../recipes/adapt/methods.ts";
@@ -13,7 +14,7 @@ import { showQuality } from "../train/quality.ts";
 import { commandName } from "./command-name.ts";
 import { boolean, choice, integer, list, required, type SettingValue, settings, text } from "./flag-specs.ts";
 import { describeMachine, readMachine } from "./machine.ts";
-import { MODEL_ARGUMENT, modelDirectory } from "./model-argument.ts";
+import { MODEL_ARGUMENT, MODEL_FLAGS, modelDirectory } from "./model-argument.ts";
 import { defineVerb, type Verb } from "./verb.ts";
 
 /** `plinth adapt`: a base model made good at one task. */
@@ -55,15 +56,19 @@ export const adapt: Verb = defineVerb({
       describe: "a run for each combination, e.g. train.learningRate=1e-3,3e-4 lora.rank=4,8",
       placeholder: "KEY=A,B…",
     }),
+    checkMemory: MODEL_FLAGS.checkMemory,
     resume: boolean({ describe: "continue from the newest checkpoint" }),
     threads: integer({ describe: "threads for the arithmetic; default: all cores", min: 1 }),
   },
   example: "plinth adapt runs/first --task instruct --data qa.jsonl --field completion=answer --out runs/qa",
   run: async ({ positionals: [word], flags, out, signal }) => {
+    const base = modelDirectory(word!);
+    // A base that qlora quantises is read a matrix at a time, and never held whole.
+    if (flags.checkMemory && flags.method !== "qlora") checkMemory(base);
     const display = out.openDisplay();
     const options: AdaptOptions = {
       engine: new Engine(flags.threads === undefined ? {} : { threads: flags.threads }),
-      base: modelDirectory(word!),
+      base,
       baseName: word!,
       ...{ task: flags.task, method: flags.method, resume: flags.resume, directory: flags.out, signal },
       ...readData(flags),

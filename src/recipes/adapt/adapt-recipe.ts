@@ -75,7 +75,7 @@ export function readAdaptRecipe(taskName: string, methodName: string, input: Ada
     batch: readFields<BatchRecipe>("batch", BATCH_FIELDS, input.batch ?? {}),
     ...section(method.section, chosen.settings),
     ...section(task.section, task.readSettings(input[task.section ?? ""] ?? {})),
-    train: trainOptions({ ...task.train, ...method.train, ...input.train }),
+    train: trainOptions({ ...method.train, ...task.train, ...input.train }),
   };
   return { recipe, task, method: chosen };
 }

@@ -34,7 +34,7 @@ export interface MethodRecord<S extends object> {
   /** Settings of its own, under `--set NAME.key=value` with this name; absent where it has none. */
   readonly section?: string;
   readonly fields: FieldsOf<S>;
-  /** Training options that suit it, where nothing else is said. */
+  /** Training options that suit it, where neither user nor task say anything. */
   readonly train: Partial<TrainOptions>;
   /** The base is quantised to four bits, unless it is already. */
   readonly quantizes?: boolean;

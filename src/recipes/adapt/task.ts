@@ -79,7 +79,7 @@ export interface Task {
   readonly section?: string;
   /** Methods that suit it; default: all. */
   readonly methods?: readonly string[];
-  /** Training options that suit it, where neither user nor method say anything. */
+  /** Training options that suit it, whatever the method. */
   readonly train: Partial<TrainOptions>;
   /** @throws {ConfigError} if a setting is unknown or out of range. */
   readSettings(input: object): object;
