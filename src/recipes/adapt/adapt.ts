@@ -59,6 +59,9 @@ export interface AdaptResult extends TrainResult {
   readonly recipe: ReadRecipe["recipe"];
 }
 
+/** The adapter, where the method makes one. */
+const ADAPTER_DIRECTORY = "adapter";
+
 /** One record for each held-out example that was judged. */
 const PREDICTIONS_FILE = "predictions.jsonl";
 
@@ -96,23 +99,15 @@ async function adaptPrepared<M extends BaseModel>(
   options: AdaptOptions,
   notices: readonly string[],
 ): Promise<AdaptResult> {
-  const { engine, directory, resume = false, signal, onEvent = () => {} } = options;
+  const { engine, directory, resume = false, signal } = options;
   const { recipe, method } = read;
   const trainee = assembleTrainee(prepared, method, recipe.train.seed);
   const before = await scoreBefore(prepared, trainee);
   const baselines = [...prepared.baselines, before];
   const title = `${describeRun(prepared.model)} · ${recipe.adapt.task} by ${recipe.adapt.method}`;
-  const modelDirectory = join(directory, MODEL_DIRECTORY);
-  const resultDirectory = trainee.adapter ? join(directory, "adapter") : modelDirectory;
+  const resultDirectory = join(directory, trainee.adapter ? ADAPTER_DIRECTORY : MODEL_DIRECTORY);
   const trainedParameters = countParameters(trainee.objective.parameters);
-  const journal = new Journal({
-    ...{ directory, resume, onEvent, command: options.command },
-    nextCommands: prepared.nextCommands(prepared.head.length > 0 ? modelDirectory : resultDirectory),
-    description: {
-      ...{ title, machine: options.machine ?? "", baselines, corpus: prepared.corpus },
-      config: { "trained parameters": trainedParameters, ...flattenRecipe(recipe) },
-    },
-  });
+  const journal = openJournal(prepared, trainee, { options, recipe, title, baselines, trainedParameters });
   if (!resume) beginRunDirectory(directory, recipe, prepared.tokenizer);
   for (const [name, text] of Object.entries(prepared.files ?? {}))
     writeFileAtomic(join(directory, name), text);
@@ -160,6 +155,38 @@ async function scoreBefore<M extends BaseModel>(
   } finally {
     measure.dispose();
   }
+}
+
+/** What the report says from the beginning. */
+interface JournalFacts extends Pick<AdaptResult, "recipe" | "baselines" | "trainedParameters"> {
+  readonly options: AdaptOptions;
+  readonly title: string;
+}
+
+function openJournal<M extends BaseModel>(
+  prepared: PreparedTask<M>,
+  trainee: Trainee<M>,
+  { options, recipe, title, baselines, trainedParameters }: JournalFacts,
+): Journal {
+  const { directory, resume = false, command, machine = "", onEvent = () => {} } = options;
+  return new Journal({
+    ...{ directory, resume, onEvent, command },
+    nextCommands: nextCommands(prepared, trainee, options),
+    description: {
+      ...{ title, machine, baselines, corpus: prepared.corpus },
+      config: { "trained parameters": trainedParameters, ...flattenRecipe(recipe) },
+    },
+  });
+}
+
+/** What to type next: with the whole model where there is one, else with the adapter on its base. */
+function nextCommands<M extends BaseModel>(
+  { head, nextCommands: commands }: PreparedTask<M>,
+  { adapter }: Trainee<M>,
+  { base, directory }: AdaptOptions,
+): readonly string[] {
+  if (!adapter || head.length > 0) return commands(join(directory, MODEL_DIRECTORY));
+  return commands(`${base} --adapter ${join(directory, ADAPTER_DIRECTORY)}`);
 }
 
 /** What a finished run has at hand. */

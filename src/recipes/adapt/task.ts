@@ -62,8 +62,8 @@ export interface PreparedTask<M extends BaseModel> extends Unfitted<M> {
   sample?(model: M, weights: Weights): Promise<{ readonly prompt: string; readonly text: string }>;
   /** Writes the whole model, for methods that leave no adapter. */
   save(directory: string, weights: Weights, card: string): void;
-  /** What to do with the result, as words after `plinth`. */
-  nextCommands(directory: string): readonly string[];
+  /** What to do with the result, as words after `plinth`; the model may be a base with `--adapter` behind it. */
+  nextCommands(model: string): readonly string[];
 }
 
 /** Is given a prepared task whose kind of model it need not know. */
