@@ -49,7 +49,7 @@ export async function* measure({ trial, log }) {
     name: "preference/control/pairs-off-half",
     ...{ value: Math.abs(control.pairAccuracyShuffled - 0.5), unit: "of pairs held out" },
     rule: ["value", "≤", 0.05],
-    note: `${percent(control.pairAccuracyShuffled)} of shuffled pairs, wins ${percent(control.winRate)}`,
+    note: `${percent(control.pairAccuracyShuffled)} of shuffled pairs, ${percent(control.pairAccuracy)} by the rule; wins ${percent(control.winRate)}`,
   });
   yield inform({
     ...{ name: "preference/reward/pairs", value: reward.pairAccuracy, unit: "of pairs held out" },

@@ -1,6 +1,7 @@
 /** What a pretrained base saves: LoRA on it against the same network trained from scratch on the same examples. */
-import { Lora } from "../../dist/adapt/lora.js";
+
 import { instructionRow } from "../../dist/adapt/instruction-row.js";
+import { Lora } from "../../dist/adapt/lora.js";
 import { Engine } from "../../dist/engine/engine.js";
 import { readWeights } from "../../dist/engine/stored-tensor.js";
 import { loadModel } from "../../dist/models/load-model.js";

@@ -39,7 +39,7 @@ const CONTEXT = 96;
 const QUESTION_TOKENS = 64;
 const INTENTS = 16;
 const ANSWER_TOKENS = 24;
-const STYLES = [(x) => `${x}.`, (x) => x, (x) => `it is ${x}`, (x) => `${x}!`];
+const STYLES = [(x) => `${x}.`, (x) => x, (x) => `it is ${x}`, (x) => `intent: ${x}`];
 const IDENTITY = { configHash: "bench", tokenizerHash: "bench", dataHash: "bench" };
 
 const options = Object.fromEntries(
@@ -69,7 +69,7 @@ function readQuestions() {
 
 const promptOf = ({ question }) => `${question}\n`;
 const endsWell = (text) => text.endsWith(".");
-const labelIn = (text) => text.replace(/^it is /, "").replace(/[.!]$/, "");
+const labelIn = (text) => text.replace(/^(it is|intent:) /, "").replace(/[.]$/, "");
 
 let numRuns = 0;
 async function fit({ objective, parameters, frozen, initial, examples, measure, ...given }) {
@@ -119,7 +119,7 @@ const supervised = await fit({
   initial: initializeParameters(base.parameters, new Random(1)),
   examples: rowStream(rowsOf(known), { ...batching, seed: 1 }),
   measure: (weights) => new RowMeasure(engine, base, weights, rowsOf(heldOut), batching),
-  ...{ numSteps: steps(700), learningRate: 3e-3 },
+  ...{ numSteps: steps(400), learningRate: 3e-3 },
 });
 const reference = { model: base, weights: supervised.bestWeights };
 
@@ -158,7 +158,7 @@ async function tune(pairs) {
     initial: initializeParameters(adapter.parameters, new Random(2)),
     examples: preferenceStream({ objective, pairs, reference: scores, ...batching, seed: 3 }),
     measure: (weights) => dpoMeasure({ engine, objective, weights, ...evaluated }),
-    ...{ numSteps: steps(300), learningRate: 2e-3 },
+    ...{ numSteps: steps(150), learningRate: 1e-3 },
   });
   return { model, weights: new Map([...reference.weights, ...result.bestWeights]), result };
 }
@@ -234,7 +234,7 @@ const improved = await (async () => {
       }),
     measure: (weights) =>
       taskMeasure({ engine, objective: grpo, weights, tokenizer, tasks: tasksOf(heldOut), reward, seed: 8 }),
-    ...{ numSteps: steps(240), learningRate: 2e-3, weightDecay: 0 },
+    ...{ numSteps: steps(160), learningRate: 1e-3, weightDecay: 0 },
   });
 })();
 const written = await judge({
