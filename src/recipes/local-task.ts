@@ -97,7 +97,7 @@ function collect(files: readonly string[], label: string): Record<Side, TaskRow[
     const piece = cutPiece(readWritten(path) ?? "", random);
     if (piece === undefined) continue;
     numOf.set(group, count + 1);
-    rows[side].push({ example: { prompt: piece + ENDING, completion: ` ${label}` }, where: path, group });
+    rows[side].push({ example: { prompt: askKind(piece), completion: ` ${label}` }, where: path, group });
   }
   return rows;
 }
@@ -122,6 +122,11 @@ function cutPiece(text: string, random: Random): string | undefined {
   const bytes = Buffer.byteLength(piece);
   const isWhole = !/[\ud800-\udfff]/.test(piece);
   return isWhole && bytes >= MIN_PIECE_BYTES && bytes <= PIECE_BYTES ? piece : undefined;
+}
+
+/** A piece of a file with the question about it. */
+export function askKind(piece: string): string {
+  return piece + ENDING;
 }
 
 /** The piece of file that a row asks about. */

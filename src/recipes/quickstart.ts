@@ -36,7 +36,7 @@ const BASE = {
   train: {
     batchSize: 4,
     contextLength: 256,
-    learningRate: 6e-3,
+    learningRate: 4e-3,
     minLearningRate: 1e-4,
     beta2: 0.99,
     weightDecay: 0.1,
