@@ -58,7 +58,7 @@ function compareInTable({ rivalry, baselines, task, pagePath }: TaskAdaptation):
   const simple = baselines.map(({ label, accuracy }) => [label, percent(accuracy)]);
   const header = ["", "right", "loss", "arithmetic", "time", "trained", "on disk"];
   const { kinds, training, heldOut } = task;
-  return `a few lines of a file → its kind, one of ${kinds.length}: ${heldOut.length} pieces of packages that neither has seen,
+  return `a few lines of a file → the end of its name, one of ${kinds.length}: ${heldOut.length} pieces of packages that neither has seen,
 ${training.length} to learn from; each where its held-out loss was lowest
 ${alignColumns([header, ...rows, ...simple])}
   ${sayVerdict(rivalry)}

@@ -30,7 +30,7 @@ const LORA = { rank: 8, alpha: 16, targets: "all-linear" } as const;
 
 /** A new network takes longer to learn than a corrected one. */
 const TIME_SHARE = { adapted: 0.35, scratch: 0.65 } as const;
-const LEARNING_RATE = { adapted: 5e-3, scratch: 3e-3 } as const;
+const LEARNING_RATE = { adapted: 1e-2, scratch: 3e-3 } as const;
 const BATCH_SIZE = 16;
 const VALIDATIONS = 10;
 const MIN_STEPS = 20;

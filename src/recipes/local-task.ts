@@ -7,17 +7,16 @@ import type { Instruction } from "../data/rows/examples.ts";
 import type { Row } from "../data/rows/load-examples.ts";
 import { ownerOf, packageOf, readWritten, spread } from "./installed-packages.ts";
 
-/** Kinds of files by their names; the first that matches counts. */
+/** Kinds of files by the ends of their names; the first that matches counts. */
 const KINDS = [
-  { label: "changelog", matches: /^(changelog|changes|history)\b/i },
-  { label: "documentation", matches: /\.(md|markdown)$/i },
-  { label: "declarations", matches: /\.d\.[cm]?ts$/ },
-  { label: "TypeScript", matches: /\.[cm]?ts$/ },
-  { label: "JavaScript", matches: /\.[cm]?js$/ },
-  { label: "settings", matches: /\.(json|ya?ml)$/ },
+  { label: "md", matches: /\.(md|markdown)$/i },
+  { label: "d.ts", matches: /\.d\.[cm]?ts$/ },
+  { label: "ts", matches: /\.[cm]?ts$/ },
+  { label: "js", matches: /\.[cm]?js$/ },
+  { label: "json", matches: /\.json$/ },
 ] as const;
 
-const PATTERNS = ["**/*.{md,markdown,ts,mts,cts,js,mjs,cjs,json,yml,yaml}", "**/{CHANGELOG,CHANGES,HISTORY}"];
+const PATTERNS = ["**/*.{md,markdown,ts,mts,cts,js,mjs,cjs,json}"];
 
 /** Minified files, and licences, of which there are few different ones. */
 const IGNORED = ["**/*.min.*", "**/{LICENSE,LICENCE,COPYING,license,licence}*", "**/README.*.md"];
@@ -37,7 +36,8 @@ const SIDES = {
 /** Share of the owners of packages that are held out. */
 const HELD_OUT_SHARE = 0.25;
 
-const ENDING = "\n\nKind of file:";
+/** Ends where the answer begins with a token of its own, in words that texts about files have. */
+const ENDING = "\n\nFile: index.";
 
 type Side = keyof typeof SIDES;
 
@@ -57,7 +57,7 @@ export function isKeptForTask(path: string): boolean {
 }
 
 /**
- * A task with labels that nobody had to write: a few lines from anywhere in a file of an installed package, and which kind of file it is.
+ * A task with labels that nobody had to write: a few lines from anywhere in a file of an installed package, and how the name of such a file ends.
  * All packages of one owner are on one side of the split.
  *
  * @throws {DataError} if there are fewer than two kinds of which there is enough.
@@ -97,7 +97,7 @@ function collect(files: readonly string[], label: string): Record<Side, TaskRow[
     const piece = cutPiece(readWritten(path) ?? "", random);
     if (piece === undefined) continue;
     numOf.set(group, count + 1);
-    rows[side].push({ example: { prompt: askKind(piece), completion: ` ${label}` }, where: path, group });
+    rows[side].push({ example: { prompt: askKind(piece), completion: label }, where: path, group });
   }
   return rows;
 }
@@ -136,5 +136,5 @@ export function pieceOf({ example }: TaskRow): string {
 
 /** The kind of file that a row's piece is from. */
 export function labelOf({ example }: TaskRow): string {
-  return example.completion.slice(1);
+  return example.completion;
 }

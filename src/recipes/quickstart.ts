@@ -28,6 +28,9 @@ const MIN_STEPS = 60;
 const MAX_STEPS = 4000;
 const VALIDATIONS = 3;
 
+/** The rate rises for so many steps at most, and for a third of a short run: at the full rate, a model stays long at token frequencies. */
+const WARMUP_STEPS = 100;
+
 /** Small enough to learn something in minutes, large enough to need learning. */
 const BASE = {
   tokenizer: { kind: "bpe", vocabularySize: 2048 },
@@ -100,7 +103,11 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
   const validateEvery = Math.ceil(steps / VALIDATIONS);
   const recipe = readRecipe({
     ...BASE,
-    train: { ...BASE.train, steps, validateEvery, saveEvery: validateEvery },
+    train: {
+      ...BASE.train,
+      ...{ steps, validateEvery, saveEvery: validateEvery },
+      warmupSteps: Math.min(WARMUP_STEPS, Math.floor(steps / 3)),
+    },
   });
   const result = await pretrain({
     engine,
@@ -129,7 +136,7 @@ function adapt(
   seconds: number,
 ): Promise<TaskAdaptation | undefined> {
   const { kinds, training, heldOut } = task;
-  onNotice(`adapting it: from a few lines of a file to its kind (${kinds.join(", ")})`);
+  onNotice(`adapting it: from a few lines of a file to the end of its name (${kinds.join(", ")})`);
   onNotice(`${training.length} pieces to learn from, ${heldOut.length} of other packages held out`);
   return adaptToTask({
     ...{ engine, directory, onEvent, tokenizer, task, seconds },

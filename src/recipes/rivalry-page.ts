@@ -45,7 +45,7 @@ function renderRivalryPage({ rivalry, baselines, task }: RivalryPage): string {
     `<div class="card"><h3>${title}</h3>${renderTable(rows)}</div>`;
   const body = `<header>
 <div class="eyebrow">Plinth adaptation report</div>
-<h1>Piece of a file → its kind</h1>
+<h1>Piece of a file → the end of its name</h1>
 <p>${escapeHtml(sayVerdict(rivalry))}</p>
 </header>
 ${chart}
