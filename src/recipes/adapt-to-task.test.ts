@@ -113,6 +113,8 @@ test("both rivals on pieces of real files; the adapter from the run's directory 
 
   const loaded = loadAdapter(adapterDirectory, { model: base, weights });
   expect(loaded.baseName).toBe("runs/base/model");
+  const norm = loaded.weights.get("model.norm.weight")!;
+  expect(Array.from(norm.data as Float32Array)).not.toEqual(Array(32).fill(1)); // trained whole, and kept
   const heldOut = encodeRows(task.heldOut, (row) => instructionRow(tokenizer, row), { maxLength: 256 }).rows;
   const adapted = new AdaptedDecoder(base, loaded.adapter);
   const measure = new RowMeasure(engine, adapted, new Map([...weights, ...loaded.weights]), heldOut, {

@@ -9,6 +9,7 @@ import { numElements } from "../core/dtype.ts";
 import { Random } from "../core/random.ts";
 import type { HostWeights, Weights } from "../core/weights.ts";
 import type { Engine } from "../engine/engine.ts";
+import { readWeight } from "../engine/stored-tensor.ts";
 import type { CausalLM } from "../models/contracts.ts";
 import { countParameters, initializeParameters } from "../nn/scope.ts";
 import type { TrainEvent, ValidationEvent } from "../train/events.ts";
@@ -25,6 +26,8 @@ export interface RivalryOptions {
   /** The base's pretrained weights; the rival that starts from scratch does not see them. */
   readonly weights: Weights;
   readonly adapter: Adapter;
+  /** Parameters of the base that the adapted rival trains, too; default: none. */
+  readonly alsoTrained?: CausalLM["parameters"];
   readonly rows: readonly TrainingRow[];
   readonly heldOut: readonly TrainingRow[];
   readonly metric?: RowMeasureOptions["metric"];
@@ -81,12 +84,15 @@ export interface Rivalry {
  * @throws as `train`
  */
 export async function compareRivals(options: RivalryOptions): Promise<Rivalry> {
-  const { base, weights, adapter, adapted: given, scratch: alone } = options;
+  const { base, weights, adapter, alsoTrained = [], adapted: given, scratch: alone } = options;
   const random = new Random(given.seed).fork("adapter");
   const adapted = await runRival(options, "adapted", {
     model: new AdaptedDecoder(base, adapter),
-    trained: adapter.parameters,
-    initial: firstAdapterWeights(adapter, weights, random),
+    trained: [...adapter.parameters, ...alsoTrained],
+    initial: new Map([
+      ...firstAdapterWeights(adapter, weights, random),
+      ...alsoTrained.map(({ path }) => [path, readWeight(weights.get(path)!)] as const),
+    ]),
     frozen: weights,
     train: given,
   });
