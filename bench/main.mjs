@@ -5,6 +5,7 @@ import * as adapters from "./cases/adapters.mjs";
 import * as bpe from "./cases/bpe.mjs";
 import * as decode from "./cases/decode.mjs";
 import * as embed from "./cases/embed.mjs";
+import * as forecast from "./cases/forecast.mjs";
 import * as large from "./cases/large.mjs";
 import * as learning from "./cases/learning.mjs";
 import * as load from "./cases/load.mjs";
@@ -13,6 +14,8 @@ import * as memory from "./cases/memory.mjs";
 import * as packing from "./cases/packing.mjs";
 import * as preference from "./cases/preference.mjs";
 import * as prefill from "./cases/prefill.mjs";
+import * as qlora from "./cases/qlora.mjs";
+import * as recompute from "./cases/recompute.mjs";
 import * as saving from "./cases/saving.mjs";
 import * as start from "./cases/start.mjs";
 import * as step from "./cases/step.mjs";
@@ -38,6 +41,9 @@ const CASES = {
   large,
   learning,
   lora,
+  recompute,
+  qlora,
+  forecast,
   adapters,
   saving,
 };

@@ -58,6 +58,12 @@ export function startModel(name, options) {
   return startPeer(command, [program, ...asArguments({ ...options, threads: 2 })]);
 }
 
+/** Starts training of a model with what workloads/training-memory.mjs takes. */
+export function startTraining(options) {
+  const program = join(ROOT, "workloads/training-memory.mjs");
+  return startPeer(process.execPath, ["--expose-gc", program, ...asArguments({ ...options, threads: 2 })]);
+}
+
 function asArguments(options) {
   return Object.entries(options).flatMap(([name, value]) => [`--${name}`, `${value}`]);
 }

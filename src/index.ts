@@ -195,7 +195,14 @@ export {
 } from "./pipelines/text-generation.ts";
 export { availableMemory } from "./plan/available-memory.ts";
 export { checkMemory } from "./plan/check-memory.ts";
+export { checkTrainingMemory } from "./plan/check-training-memory.ts";
 export { forecastMemory, type MemoryForecast, type MemoryRequest } from "./plan/memory-forecast.ts";
+export {
+  forecastTraining,
+  type MemoryOptions,
+  type TrainingForecast,
+  type TrainingMemoryRequest,
+} from "./plan/training-forecast.ts";
 export { type AdaptOptions, type AdaptResult, adapt } from "./recipes/adapt/adapt.ts";
 export type { AdaptRecipe } from "./recipes/adapt/adapt-recipe.ts";
 export type { Costs } from "./recipes/adapt/costs.ts";

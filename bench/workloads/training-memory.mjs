@@ -1,8 +1,8 @@
 /**
  * Workload: training steps of a model, and what they hold. `--model` is a directory, or `gpt2:layers,width,heads,vocabulary` or
  * `bert:…` (with a classifier of ten labels) for random weights; `--adapter lora` trains rank 8 on all linear layers and nothing else;
- * `--recompute 1`. `step N` as the peers (peers/README.md); `memory` says the most memory held, and how much of that came on top of
- * what lies there between steps.
+ * `--recompute 1`; `--state int8`. `step N` as the peers (peers/README.md); `memory` says the most memory held, how much of that came
+ * on top of what lies there between steps, and how much was forecast.
  */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -16,6 +16,7 @@ import { gpt2Config } from "../../dist/models/gpt2/config.js";
 import { Gpt2 } from "../../dist/models/gpt2/model.js";
 import { loadModel } from "../../dist/models/load-model.js";
 import { initializeParameters } from "../../dist/nn/scope.js";
+import { forecastTraining } from "../../dist/plan/training-forecast.js";
 import { input } from "../../dist/tensor/tensor.js";
 import { AdamW } from "../../dist/train/adamw.js";
 import { trainingFlopsOf } from "../../dist/train/flops.js";
@@ -33,7 +34,7 @@ const RANK = 8;
 
 const { values: given } = parseArgs({
   options: Object.fromEntries(
-    ["model", "adapter", "recompute", "context", "batch", "threads"].map((name) => [
+    ["model", "adapter", "recompute", "context", "batch", "threads", "state"].map((name) => [
       name,
       { type: "string" },
     ]),
@@ -44,6 +45,7 @@ const training = trainOptions({
   contextLength: Number(given.context ?? 256),
   batchSize: Number(given.batch ?? 1),
   recompute: given.recompute === "1",
+  optimizerState: given.state ?? "float32",
 });
 const engine = new Engine({ threads: Number(given.threads ?? 2) });
 
@@ -87,13 +89,14 @@ function languageBatches({ batchSize: batch, contextLength: context }) {
 
 const opened = openModel();
 const base = opened.model;
-const lora = adapter === "lora" ? new Lora(base, { rank: RANK, alpha: 16, targets: "all-linear" }) : undefined;
+const lora =
+  adapter === "lora" ? new Lora(base, { rank: RANK, alpha: 16, targets: "all-linear" }) : undefined;
 const isEncoder = base.heads !== undefined;
 const Adapted = isEncoder ? AdaptedEncoder : AdaptedDecoder;
 const model = lora ? new Adapted(base, lora) : base;
 const whole = isEncoder ? classification(model) : new NextToken(model);
 const objective = lora ? trainOnly(whole, lora.parameters) : whole;
-const arena = new ParameterArena(objective.parameters);
+const arena = new ParameterArena(objective.parameters, training.optimizerState);
 for (const [path, { data }] of initializeParameters(objective.parameters, new Random(1))) {
   arena.weights().get(path).data.set(data);
 }
@@ -105,6 +108,7 @@ const losses = objective.losses(training, 0);
 const flopsPerStep = trainingFlopsOf(Object.values(losses), objective.parameters);
 
 gradients.prepare([batches[0]]);
+for (const block of arena.blocks) arena.block("gradients", block).data.fill(0);
 await optimizer.update(1, 0, 0); // everything that lasts is there now
 globalThis.gc?.();
 const restingBytes = Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync("/proc/self/status", "utf8"))?.[1]) * 1024;
@@ -121,8 +125,10 @@ async function timeSteps(count) {
   return { ms: (performance.now() - start) / count, loss, flopsPerStep };
 }
 
+const request = { objective, options: training, ...(frozen && { frozen }) };
+const forecastBytes = forecastTraining(request).totalBytes;
 await timeSteps(WARM_UP_STEPS);
 await serve({
   step: timeSteps,
-  memory: () => ({ peakRssBytes: peakRssBytes(), stepBytes: peakRssBytes() - restingBytes }),
+  memory: () => ({ peakRssBytes: peakRssBytes(), stepBytes: peakRssBytes() - restingBytes, forecastBytes }),
 });

@@ -71,6 +71,7 @@ export const adapt: Verb = defineVerb({
       base,
       baseName: word!,
       ...{ task: flags.task, method: flags.method, resume: flags.resume, directory: flags.out, signal },
+      checkMemory: flags.checkMemory,
       ...readData(flags),
       machine: describeMachine(readMachine()),
       command: commandName(),

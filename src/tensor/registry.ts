@@ -44,6 +44,7 @@ const MODULES: readonly object[] = [
 /** Every operator there is, by being exported from its file: what the registry test walks. */
 export const OPS: readonly Op[] = MODULES.flatMap((module) => Object.values(module).filter(isOp));
 
-function isOp(value: unknown): value is Op {
+/** Whether what a file exports is an operator. */
+export function isOp(value: unknown): value is Op {
   return typeof value === "object" && value !== null && "infer" in value && "reference" in value;
 }

@@ -18,6 +18,24 @@ export interface GradientOptions {
   readonly frozen?: Weights;
 }
 
+/**
+ * What one slice computes: `loss`, the sum of the objective's losses, each times an input that says what share of its targets the slice has; and
+ * the gradient of each trained parameter.
+ */
+export function gradientGraph(
+  objective: Objective,
+  shape: BatchShape,
+  { labelSmoothing, recompute = false }: GradientOptions,
+): Readonly<Record<string, Tensor>> {
+  const { parameters } = objective;
+  const loss = Object.entries(objective.losses(shape, labelSmoothing))
+    .map(([name, mean]) => mean.mul(input(shareName(name), "float32", [])))
+    .reduce((sum, part) => sum.add(part));
+  const wrt = parameters.map(({ tensor }) => tensor);
+  const made = gradients(loss, wrt, { recompute });
+  return { loss, ...Object.fromEntries(made.map((by, i) => [gradientName(parameters[i]!.path), by])) };
+}
+
 /** A program for slices of one shape, with where its gradients go. */
 interface Step {
   readonly program: Program;
@@ -108,16 +126,8 @@ export class GradientProgram {
   }
 
   #compile(shape: BatchShape): Program {
-    const { parameters } = this.#objective;
-    const losses = this.#objective.losses(shape, this.#labelSmoothing);
-    const loss = Object.entries(losses)
-      .map(([name, mean]) => mean.mul(input(shareName(name), "float32", [])))
-      .reduce((sum, part) => sum.add(part));
-    const outputs: Record<string, Tensor> = { loss };
-    const wrt = parameters.map(({ tensor }) => tensor);
-    gradients(loss, wrt, { recompute: this.#recompute }).forEach((gradient, i) => {
-      outputs[gradientName(parameters[i]!.path)] = gradient;
-    });
+    const options = { labelSmoothing: this.#labelSmoothing, recompute: this.#recompute };
+    const outputs = gradientGraph(this.#objective, shape, options);
     return compileOver(this.#engine, "training step", outputs, this.#weights);
   }
 

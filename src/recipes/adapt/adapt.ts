@@ -3,7 +3,9 @@ import { join } from "node:path";
 import type { Engine } from "../../engine/engine.ts";
 import { writeFileAtomic } from "../../hub/atomic-write.ts";
 import { countParameters } from "../../nn/scope.ts";
+import { checkTrainingMemory } from "../../plan/check-training-memory.ts";
 import type { TrainEvent } from "../../train/events.ts";
+import type { TrainOptions } from "../../train/options.ts";
 import type { Quality } from "../../train/quality.ts";
 import { renderCosts } from "../../train/report/cost-table.ts";
 import type { Baseline } from "../../train/report.ts";
@@ -37,6 +39,8 @@ export interface AdaptOptions {
   /** Everything the run makes goes here. */
   readonly directory: string;
   readonly resume?: boolean;
+  /** Refuses a run that will not fit into memory before it begins; default: yes. */
+  readonly checkMemory?: boolean;
   /** One line about this computer, for the report. */
   readonly machine?: string;
   /** How to call Plinth, for the report's list of what to type next; default `npx plinth`. */
@@ -71,7 +75,7 @@ const PREDICTIONS_FILE = "predictions.jsonl";
  * @throws {ConfigError} if settings are unknown or contradict each other, the directory holds another run, or the base does not fit
  *   task or method.
  * @throws {DataError} if examples cannot be used.
- * @throws {EnvironmentError} if another process works in the directory, or the disk refuses.
+ * @throws {EnvironmentError} if another process works in the directory, the run will not fit into memory, or the disk refuses.
  */
 export async function adapt(options: AdaptOptions): Promise<AdaptResult> {
   const { directory, resume = false, engine, data } = options;
@@ -102,6 +106,7 @@ async function adaptPrepared<M extends BaseModel>(
   const { engine, directory, resume = false, signal } = options;
   const { recipe, method } = read;
   const trainee = assembleTrainee(prepared, method, recipe.train.seed);
+  if (options.checkMemory ?? true) checkRun(prepared, trainee, recipe.train);
   const before = await scoreBefore(prepared, trainee);
   const baselines = [...prepared.baselines, before];
   const title = `${describeRun(prepared.model)} · ${recipe.adapt.task} by ${recipe.adapt.method}`;
@@ -141,6 +146,15 @@ async function adaptPrepared<M extends BaseModel>(
   } finally {
     journal.close();
   }
+}
+
+/** @throws {EnvironmentError} if the run will not fit into memory. */
+function checkRun<M extends BaseModel>(
+  { group = 1 }: PreparedTask<M>,
+  { objective, initialWeights, frozen }: Trainee<M>,
+  options: TrainOptions,
+): void {
+  checkTrainingMemory({ objective, initialWeights, frozen, options, group });
 }
 
 /** How the base does by the run's own measure before anything is learnt. */

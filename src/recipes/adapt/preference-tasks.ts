@@ -128,7 +128,7 @@ interface LoadedPairs {
   readonly heldOut: readonly PreferenceRows[];
   readonly common: Pick<
     PreparedTask<CausalLM>,
-    "engine" | "tokenizer" | "dataHash" | "corpus" | "baselines" | "judge"
+    "engine" | "tokenizer" | "group" | "dataHash" | "corpus" | "baselines" | "judge"
   >;
 }
 
@@ -156,7 +156,7 @@ async function loadPairs(context: TaskContext, lineBreak: boolean): Promise<Load
   return {
     ...{ base, training, heldOut },
     common: {
-      ...{ engine, tokenizer, baselines: [] },
+      ...{ engine, tokenizer, group: 2, baselines: [] },
       dataHash: hashExamples(data.training, data.validation),
       corpus: [...data.facts, ...facts],
       judge: async () => undefined,

@@ -47,6 +47,8 @@ export interface PreparedTask<M extends BaseModel> extends Unfitted<M> {
   readonly headModules: readonly string[];
   /** The examples, or what makes them with the model as it is, such as texts that it writes itself. */
   readonly examples: ExampleStream | ((model: M, weights: Weights) => ExampleStream);
+  /** Sequences of a batch that go through together; default 1. */
+  readonly group?: number;
   /** Identifies what is trained on and measured with. */
   readonly dataHash: string;
   /** Facts about the data, for the report. */

@@ -76,7 +76,9 @@ export const crossEntropy: Op<CrossEntropyAttributes> = {
     const count = one("Max", [one("ReduceSum", [rows], keepNone), float32(emitter, 1)]);
     return [one("Neg", [one("Div", [total, count])]), logProbabilities];
   },
-  gradient: ({ inputs: [logits, labels], outputs: [, logProbabilities], gradients, attributes }) => {
+  gradient: ({ inputs: [logits, labels], outputs: [loss, kept], gradients, attributes }) => {
+    // Nothing else needs the loss, and the runtime would compute it last, holding on to all log-probabilities meanwhile.
+    const logProbabilities = kept!.after([loss!]);
     const [rows, width] = logits!.shape as [number, number];
     const { ignoredLabel, labelSmoothing } = attributes;
     const counts = labels!.equal(labels!.scalar(ignoredLabel)).logicalNot();
@@ -86,7 +88,7 @@ export const crossEntropy: Op<CrossEntropyAttributes> = {
       .scalar(-(1 - labelSmoothing))
       .reshape([1, 1])
       .broadcastTo([rows, 1]);
-    let excess = logProbabilities!.exp().scatterAddAlongLast(column, hit);
+    let excess = logProbabilities.exp().scatterAddAlongLast(column, hit);
     if (labelSmoothing > 0) excess = excess.sub(labelSmoothing / width);
     const [byLoss, byLogProbabilities] = gradients;
     const perRow = byLoss && share.div(share.sum().maximum(1)).mul(byLoss).reshape([rows, 1]);
@@ -94,7 +96,7 @@ export const crossEntropy: Op<CrossEntropyAttributes> = {
     return [
       addTerms(
         perRow && excess.mul(perRow),
-        total && byLogProbabilities!.sub(logProbabilities!.exp().mul(total)),
+        total && byLogProbabilities!.sub(logProbabilities.exp().mul(total)),
       ),
       undefined,
     ];

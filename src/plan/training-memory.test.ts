@@ -1,0 +1,155 @@
+import { describe, expect, test } from "vitest";
+import { AdaptedDecoder } from "../adapt/adapter.ts";
+import { Lora } from "../adapt/lora.ts";
+import type { Weights } from "../core/weights.ts";
+import { gpt2Config } from "../models/gpt2/config.ts";
+import { Gpt2 } from "../models/gpt2/model.ts";
+import { input, parameter } from "../tensor/tensor.ts";
+import { NextToken } from "../train/next-token.ts";
+import { trainOptions } from "../train/options.ts";
+import { trainOnly } from "../train/train-only.ts";
+import { checkTrainingMemory } from "./check-training-memory.ts";
+import { graphMemory } from "./graph-memory.ts";
+import { RuntimeArena } from "./runtime-arena.ts";
+import { forecastTraining } from "./training-forecast.ts";
+
+// Forecasts against measurements are in bench `forecast`; here is what can be told by hand.
+
+const KB = 1024;
+const MB = 1024 * KB;
+
+describe("the runtime's arena", () => {
+  test("regions double, and only what was used of them counts", () => {
+    const arena = new RuntimeArena();
+    arena.allocate(300);
+    expect(arena.touchedBytes).toBe(512); // units of 256
+    arena.allocate(3 * MB); // does not fit into the first, of 1 MB, nor into one of 2
+    expect(arena.touchedBytes).toBe(512 + 3 * MB);
+  });
+
+  test("the smallest place that is large enough is taken again, and neighbours grow together", () => {
+    const arena = new RuntimeArena();
+    const [a, b] = [arena.allocate(100 * KB), arena.allocate(100 * KB)];
+    arena.allocate(100 * KB);
+    arena.free(a);
+    arena.free(b);
+    arena.allocate(200 * KB);
+    expect(arena.touchedBytes).toBe(300 * KB);
+  });
+
+  test("a place less than twice as large is not divided", () => {
+    const arena = new RuntimeArena();
+    const first = arena.allocate(150 * KB);
+    arena.allocate(KB);
+    arena.free(first);
+    arena.allocate(100 * KB);
+    arena.allocate(50 * KB); // not in the rest of the first
+    expect(arena.touchedBytes).toBe(201 * KB);
+  });
+});
+
+describe("results of a graph", () => {
+  const numbers = 64 * KB; // of 4 bytes
+  const x = input("x", "float32", [numbers]);
+  const wide = () => x.concat([x], 0); // 512 KB
+
+  test("die after their last use, and elementwise ones take their place", () => {
+    expect(graphMemory([wide().exp().neg().sum()])).toBe(512 * KB);
+  });
+
+  test("live until then", () => {
+    const kept = wide();
+    expect(graphMemory([kept.exp().neg().mul(kept).sum()])).toBe(1024 * KB);
+  });
+
+  test("take nothing where a place is bound", () => {
+    expect(graphMemory([wide()])).toBe(0);
+    expect(graphMemory([x.mul(2)])).toBe(0);
+  });
+
+  test("a quantised weight is a matrix while it is multiplied with", () => {
+    const bytes = { dtype: "uint8", shape: [64, 32], data: new Uint8Array(64 * 32) } as const;
+    const scales = { dtype: "float32", shape: [64, 1], data: new Float32Array(64) } as const;
+    const parts = { shape: [64, 64], axis: 1, blockSize: 64, values: bytes, scales } as const;
+    const y = input("a", "float32", [2, 64]).matmul(parameter("w", [64, 64]), { transposeB: true });
+    const of = (scheme: "int4" | "nf4") =>
+      graphMemory([y], new Map([["w", { scheme, ...parts }]]) as Weights);
+    expect(graphMemory([y])).toBe(0);
+    expect(of("int4")).toBe(64 * 64 * 4);
+    expect(of("nf4")).toBe(64 * 64 * 4 * 2.5);
+  });
+});
+
+const sizes = { width: 64, numLayers: 6, numHeads: 4, vocabularySize: 100, contextLength: 128 };
+const model = new Gpt2(gpt2Config(sizes));
+const options = trainOptions({ contextLength: 128, batchSize: 8 });
+const objective = new NextToken(model);
+
+describe("a run", () => {
+  test("weights, gradients and moments of whole blocks", () => {
+    const forecast = forecastTraining({ objective, options });
+    const count = model.parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b), 0);
+    expect(forecast.trainedBytes % (4 * 131_072)).toBe(0);
+    expect(forecast.trainedBytes).toBeGreaterThanOrEqual(4 * count);
+    expect(forecast.trainedBytes).toBeLessThan(4 * (count + 2 * 131_072));
+    expect(forecast.gradientBytes).toBe(forecast.trainedBytes);
+    expect(forecast.momentBytes).toBe(2 * forecast.trainedBytes);
+    const accumulating = forecastTraining({ objective, options: { ...options, accumulation: 2 } });
+    expect(accumulating.gradientBytes).toBe(2 * forecast.gradientBytes);
+    const coded = forecastTraining({ objective, options: { ...options, optimizerState: "int8" } });
+    expect(coded.momentBytes / forecast.momentBytes).toBeCloseTo((1 + 4 / 256) / 4, 6);
+  });
+
+  test("recomputation needs less than 0.4 of the activations", () => {
+    const activations = (recompute: boolean) =>
+      forecastTraining({ objective, options: { ...options, recompute } }).activationBytes;
+    expect(activations(true) / activations(false)).toBeLessThan(0.4);
+  });
+
+  test("an adapter's base counts once, as it is stored", () => {
+    const lora = new Lora(model, { rank: 2, alpha: 4, targets: "all-linear" });
+    const adapted = trainOnly(new NextToken(new AdaptedDecoder(model, lora)), lora.parameters);
+    const frozen = new Map(
+      model.parameters.map(({ path, shape }) => [
+        path,
+        { dtype: "float32", shape, data: new Float32Array(shape.reduce((a, b) => a * b)) } as const,
+      ]),
+    );
+    const { frozenBytes, trainedBytes } = forecastTraining({ objective: adapted, options, frozen });
+    expect(frozenBytes).toBe([...frozen.values()].reduce((sum, { data }) => sum + data.byteLength, 0));
+    expect(trainedBytes).toBe(4 * 131_072);
+  });
+});
+
+describe("a run that does not fit", () => {
+  const { totalBytes } = forecastTraining({ objective, options });
+
+  test("is refused in one line that says what for and what would fit", () => {
+    expect(() => checkTrainingMemory({ objective, options }, totalBytes)).not.toThrow();
+    let message = "";
+    try {
+      checkTrainingMemory({ objective, options }, totalBytes - 1e6);
+    } catch (error) {
+      message = (error as Error).message;
+    }
+    expect(message).toMatch(
+      /^training: expected a run that fits into the 0\.\d\d GB of memory there is, got one/,
+    );
+    expect(message).toMatch(
+      /needs about 0\.\d\d GB \(weights 0\.\d\d GB, gradients .*, optimizer .*, activations /,
+    );
+    for (const offer of ["rain.recompute=true", "train.optimizerState=int8", "train.batchSize=1"]) {
+      expect(message).toContain(`${offer}: about 0.`);
+    }
+    expect(message).toContain("texts of 64 tokens: about");
+    expect(message).toContain("method lora: about");
+    expect(message).toContain("method qlora: about");
+    expect(message).not.toContain("\n");
+  });
+
+  test("where nothing helps, no false hope", () => {
+    expect(() => checkTrainingMemory({ objective, options }, 1e6)).toThrow(
+      /activations [\d.]+ GB\)\. Free memory, or run it all the same with --no-check-memory\.$/,
+    );
+  });
+});
