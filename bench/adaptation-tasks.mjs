@@ -19,7 +19,12 @@ function linesOf(path) {
 const rowsOf = (path) => linesOf(path).map((line) => JSON.parse(line));
 
 function split(rows, nameOf, examplesOf) {
-  const side = (held) => rows.filter((row) => isHeldOut(nameOf(row)) === held).flatMap(examplesOf);
+  const isWhole = ({ prompt, completion }) => Boolean(prompt && completion);
+  const side = (held) =>
+    rows
+      .filter((row) => isHeldOut(nameOf(row)) === held)
+      .flatMap(examplesOf)
+      .filter(isWhole);
   return { train: side(false), heldOut: side(true) };
 }
 

@@ -49,7 +49,9 @@ export async function* measure({ trial, log }) {
       const result = await compare(engine, base, task, size);
       const { flops = 0, trainedParameters } = result.saving;
       if (flops >= MIN_FLOPS_RATIO && trainedParameters >= MIN_PARAMETER_RATIO) saved.add(task);
-      yield describe(task, size, result);
+      const row = describe(task, size, result);
+      log(`${row.name}: ${row.value?.toFixed(1) ?? "—"} ${row.unit}; ${row.note}`);
+      yield row;
     }
   }
   yield judge({ ...verdict, value: saved.size, note: [...saved].join(", ") });
@@ -59,6 +61,7 @@ async function compare(engine, { model, weights, tokenizer }, task, { examples, 
   const sides = readTask(task);
   const encode = (side, count) =>
     shuffled(side, SEED)
+      .slice(0, 3 * count) // enough even where every other example is too long
       .map((example) => instructionRow(tokenizer, example))
       .filter(({ tokens }) => tokens.length <= CONTEXT)
       .slice(0, count);
