@@ -49,7 +49,7 @@ const STANDARD = new Set(
   `Abs Add And ArgMax AveragePool Cast Concat Conv ConvTranspose Cos Div Equal Erf Exp Expand Gather GatherElements Gelu Gemm
    Greater GreaterOrEqual Identity LayerNormalization Less LessOrEqual Log LogSoftmax MatMul Max MaxPool Min Mul Neg Not Or Pad
    Pow Reciprocal ReduceMax ReduceMean ReduceSum Relu Reshape ScatterElements ScatterND Shape Sigmoid Sign Sin Slice Softmax
-   Split Sqrt Squeeze Sub Tanh TopK Transpose Unsqueeze Where`.split(/\s+/),
+   Split Sqrt Squeeze Sub Sum Tanh TopK Transpose Unsqueeze Where`.split(/\s+/),
 );
 
 /** Which field of an attribute holds a value of each kind (`AttributeProto`): float, int, string, floats, ints. */
