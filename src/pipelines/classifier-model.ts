@@ -9,6 +9,7 @@ import { DecoderClassifier } from "../models/decoder-classifier.ts";
 import { type LoadedClassifier, type LoadedModel, loadClassifier } from "../models/load-model.ts";
 import { isClassifierConfig } from "../models/registry.ts";
 import type { EncoderText } from "./encoder-model.ts";
+import { requireTokenizer } from "./require-tokenizer.ts";
 
 export interface ClassifierModelOptions {
   /** Default: a new one with all cores. */
@@ -55,14 +56,7 @@ export class ClassifierModel {
 
   /** @throws {DataError} if the directory has none. */
   get tokenizer(): Tokenizer {
-    const { tokenizer, directory } = this.loaded;
-    if (tokenizer) return tokenizer;
-    throw new DataError({
-      where: directory,
-      expected: "a model with a tokenizer",
-      got: "one without",
-      fix: "Put its tokenizer.json beside the weights, or give token ids.",
-    });
+    return requireTokenizer(this.loaded, "Put its tokenizer.json beside the weights, or give token ids.");
   }
 
   /**

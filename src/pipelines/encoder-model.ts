@@ -13,6 +13,7 @@ import { type LoadedEncoder, loadEncoder } from "../models/load-model.ts";
 import { input, type Tensor } from "../tensor/tensor.ts";
 import { type EncoderBatch, type EncoderItem, packBatches } from "./encoder-batch.ts";
 import { readSentenceConfig, type SentenceConfig } from "./sentence-config.ts";
+import { requireTokenizer } from "./require-tokenizer.ts";
 
 /** Tokens of a batch, padding included: what one layer makes of them stays in the caches, and the cores are busy. */
 const DEFAULT_BATCH_TOKENS = 512;
@@ -117,14 +118,7 @@ export class EncoderModel {
 
   /** @throws {DataError} if the directory has none. */
   get tokenizer(): Tokenizer {
-    const { tokenizer, directory } = this.loaded;
-    if (tokenizer) return tokenizer;
-    throw new DataError({
-      where: directory,
-      expected: "a model with a tokenizer",
-      got: "one without",
-      fix: "Put its tokenizer.json beside the weights, or give token ids.",
-    });
+    return requireTokenizer(this.loaded, "Put its tokenizer.json beside the weights, or give token ids.");
   }
 
   /** Where its programs run. */

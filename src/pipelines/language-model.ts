@@ -2,13 +2,13 @@ import { AdapterShelf } from "../adapt/adapter-shelf.ts";
 import type { LoadAdapterOptions, LoadedAdapter } from "../adapt/peft/adapter-file.ts";
 import { type ChatTemplate, loadChatTemplate } from "../codecs/chat-template.ts";
 import type { Tokenizer } from "../codecs/tokenizer.ts";
-import { DataError } from "../core/errors.ts";
 import { Engine } from "../engine/engine.ts";
 import { Scorer } from "../eval/score.ts";
 import { Decoder } from "../generate/decoder.ts";
 import { type GenerationDefaults, readGenerationConfig } from "../generate/generation-config.ts";
 import type { CausalLM } from "../models/contracts.ts";
 import { type LoadedModel, loadModel } from "../models/load-model.ts";
+import { requireTokenizer } from "./require-tokenizer.ts";
 
 /** Sequences side by side, by default: enough to keep the cores busy, few enough to keep caches small. */
 const DEFAULT_ROWS = 8;
@@ -88,14 +88,7 @@ export class LanguageModel {
 
   /** @throws {DataError} if the directory has none. */
   get tokenizer(): Tokenizer {
-    const { tokenizer, directory } = this.loaded;
-    if (tokenizer) return tokenizer;
-    throw new DataError({
-      where: directory,
-      expected: "a model with a tokenizer",
-      got: "one without",
-      fix: "Put its tokenizer.json beside the weights.",
-    });
+    return requireTokenizer(this.loaded, "Put its tokenizer.json beside the weights.");
   }
 
   /** Continues texts. */

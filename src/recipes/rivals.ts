@@ -16,6 +16,7 @@ import type { TrainEvent, ValidationEvent } from "../train/events.ts";
 import { NextToken } from "../train/next-token.ts";
 import type { TrainOptions } from "../train/options.ts";
 import type { ParameterArena } from "../train/parameter-arena.ts";
+import { isTaskQuality, type TaskQuality } from "../train/quality.ts";
 import { trainOnly } from "../train/train-only.ts";
 import { train } from "../train/trainer.ts";
 
@@ -123,8 +124,8 @@ async function runRival(
   const batching = { batchSize, contextLength, metric };
   const spent = { flops: 0, seconds: 0 };
   const curve: CurvePoint[] = [];
-  const record = ({ step, lossNats, ...quality }: Pick<ValidationEvent, "step" | "lossNats">) =>
-    curve.push({ step, lossNats, value: (quality as { value?: number }).value ?? lossNats, ...spent });
+  const record = (at: Pick<ValidationEvent, "step" | "lossNats"> & TaskQuality) =>
+    curve.push({ step: at.step, lossNats: at.lossNats, value: at.value, ...spent });
   const directory = mkdtempSync(join(tmpdir(), "plinth-rival-"));
   try {
     const first = new RowMeasure(engine, model, new Map([...frozen, ...initial]), heldOut, batching);
@@ -144,7 +145,7 @@ async function runRival(
           spent.flops += event.gflopPerSecond * event.stepMs * 1e6;
           spent.seconds += event.stepMs / 1000;
         }
-        if (event.type === "validation") record(event);
+        if (event.type === "validation" && isTaskQuality(event)) record(event);
         onEvent?.(name, event);
       },
     });
