@@ -18,7 +18,6 @@ const ROOT = import.meta.dirname;
 const STEP_PROGRAMS = {
   plinth: [process.execPath, join(ROOT, "workloads/step.mjs")],
   pytorch: [process.env.PLINTH_BENCH_PYTHON ?? "python3", join(ROOT, "peers/torch_step.py")],
-  "plinth lora": [process.execPath, join(ROOT, "workloads/lora-step.mjs")],
   peft: [process.env.PLINTH_BENCH_PYTHON ?? "python3", join(ROOT, "peers/peft_step.py")],
   "jax-js": [process.execPath, join(ROOT, "peers/jax-js-step.mjs")],
   tfjs: [process.execPath, join(ROOT, "peers/tfjs-step.mjs")],
@@ -58,9 +57,9 @@ export function startModel(name, options) {
   return startPeer(command, [program, ...asArguments({ ...options, threads: 2 })]);
 }
 
-/** Starts training of a model with what workloads/training-memory.mjs takes. */
+/** Starts training of a model with what workloads/training.mjs takes. */
 export function startTraining(options) {
-  const program = join(ROOT, "workloads/training-memory.mjs");
+  const program = join(ROOT, "workloads/training.mjs");
   return startPeer(process.execPath, ["--expose-gc", program, ...asArguments({ ...options, threads: 2 })]);
 }
 

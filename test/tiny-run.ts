@@ -106,7 +106,7 @@ export function tinyData(
   const datasets = [{ dataset: writeDataset(directory, "train.bin", tinyTokens(4000, 7)), weight: 1 }];
   const heldOut = [writeDataset(directory, "validation.bin", textTokens)];
   if (objective instanceof MaskedLM) {
-    const { encoder, options: masking } = objective;
+    const { model: encoder, options: masking } = objective;
     const measured = { shape: options, options: masking, datasets: heldOut };
     return {
       examples: maskedStream({ ...masking, ...options, datasets }),

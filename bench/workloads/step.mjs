@@ -33,7 +33,7 @@ const gradients = new GradientProgram(engine, new NextToken(model), arena, train
 const optimizer = new AdamW(engine, arena, training);
 const batches = randomBatches(options).map((one) => nextTokenExamples(one, training));
 const product = createProduct(engine);
-const flopsPerStep = trainingFlops(model, context, batch * context);
+const flopsPerStep = trainingFlops(model, training);
 let stepsDone = 0;
 
 /** Gradients and update; no norm and no clipping, which the peers do not do either. */

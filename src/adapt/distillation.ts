@@ -4,7 +4,6 @@ import type { Tokenizer } from "../codecs/tokenizer.ts";
 import { ConfigError } from "../core/errors.ts";
 import { IGNORED_TARGET } from "../data/validation-windows.ts";
 import type { CausalLM } from "../models/contracts.ts";
-import type { Parameter } from "../nn/scope.ts";
 import { input, type Tensor } from "../tensor/tensor.ts";
 import { trainingFlops } from "../train/flops.ts";
 import type { BatchShape, Objective } from "../train/objective.ts";
@@ -46,14 +45,6 @@ export class Distillation implements Objective {
     check("topK", Number.isInteger(topK) && topK >= 1 && topK <= V, `an integer in [1, ${V}]`, topK);
   }
 
-  get parameters(): readonly Parameter[] {
-    return this.model.parameters;
-  }
-
-  get shape(): CausalLM["shape"] {
-    return this.model.shape;
-  }
-
   losses(shape: BatchShape, labelSmoothing: number): Readonly<Record<string, Tensor>> {
     const { labelShare, temperature, pack } = this.options;
     const { logits, targets } = rowScores(this.model, shape, pack);
@@ -65,8 +56,8 @@ export class Distillation implements Objective {
     };
   }
 
-  trainingFlops({ batchSize, contextLength }: BatchShape): number {
-    return trainingFlops(this.model, contextLength, batchSize * contextLength);
+  trainingFlops(shape: BatchShape): number {
+    return trainingFlops(this.model, shape);
   }
 
   #teacherInputs({ batchSize: B, contextLength: T }: BatchShape): TeacherScores {

@@ -68,13 +68,10 @@ export function dropInTraining(
   lora: Lora,
   create: (adapter: Adapter) => Objective,
 ): Objective {
-  const plain = create(lora);
   return {
-    parameters: plain.parameters,
-    shape: plain.shape,
+    model: create(lora).model,
     losses: (shape, labelSmoothing) =>
       create(lora.dropping(dropout.inGraph(shape))).losses(shape, labelSmoothing),
-    trainingFlops: (shape) => plain.trainingFlops(shape),
   };
 }
 

@@ -1,6 +1,5 @@
 import { IGNORED_TARGET } from "../data/validation-windows.ts";
 import type { CausalLM } from "../models/contracts.ts";
-import type { Parameter } from "../nn/scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { trainingFlops } from "../train/flops.ts";
 import type { BatchShape, Objective } from "../train/objective.ts";
@@ -17,20 +16,12 @@ export class PackedNextToken implements Objective {
     this.model = model;
   }
 
-  get parameters(): readonly Parameter[] {
-    return this.model.parameters;
-  }
-
-  get shape(): CausalLM["shape"] {
-    return this.model.shape;
-  }
-
   losses(shape: BatchShape, labelSmoothing: number): Record<"nextToken", Tensor> {
     const { logits, targets } = rowScores(this.model, shape, true);
     return { nextToken: logits.crossEntropy(targets, { ignoredLabel: IGNORED_TARGET, labelSmoothing }) };
   }
 
-  trainingFlops({ batchSize, contextLength }: BatchShape): number {
-    return trainingFlops(this.model, contextLength, batchSize * contextLength);
+  trainingFlops(shape: BatchShape): number {
+    return trainingFlops(this.model, shape);
   }
 }

@@ -12,8 +12,8 @@ import type { Encoder, EncoderHeads, EncoderInput } from "../models/contracts.ts
 import { type LoadedEncoder, loadEncoder } from "../models/load-model.ts";
 import { input, type Tensor } from "../tensor/tensor.ts";
 import { type EncoderBatch, type EncoderItem, packBatches } from "./encoder-batch.ts";
-import { readSentenceConfig, type SentenceConfig } from "./sentence-config.ts";
 import { requireTokenizer } from "./require-tokenizer.ts";
+import { readSentenceConfig, type SentenceConfig } from "./sentence-config.ts";
 
 /** Tokens of a batch, padding included: what one layer makes of them stays in the caches, and the cores are busy. */
 const DEFAULT_BATCH_TOKENS = 512;

@@ -94,7 +94,7 @@ function methodOffers(
   const { trainedBytes, initialBytes, gradientBytes, momentBytes, frozenBytes, totalBytes } = forecast;
   const moving = trainedBytes + initialBytes + gradientBytes + momentBytes;
   const rest = totalBytes - moving - frozenBytes;
-  const numbers = objective.parameters.reduce((sum, { shape }) => sum + numElements(shape), 0);
+  const numbers = objective.model.parameters.reduce((sum, { shape }) => sum + numElements(shape), 0);
   const isAdapter = frozenBytes > trainedBytes;
   const isFew = [...(frozen ?? new Map()).values()].some(isQuantized);
   if (isAdapter && isFew) return [];

@@ -70,8 +70,8 @@ const WORKSPACE_SHARE = 0.2;
 export function forecastTraining(request: TrainingMemoryRequest): TrainingForecast {
   const { objective, options, frozen = new Map(), initialWeights = new Map(), group = 1 } = request;
   const { batchSize, contextLength } = options;
-  const slice = { batchSize: sliceSize(objective, { batchSize, contextLength }, group), contextLength };
-  const numTrained = arenaSize(objective.parameters);
+  const slice = { batchSize: sliceSize(objective.model, { batchSize, contextLength }, group), contextLength };
+  const numTrained = arenaSize(objective.model.parameters);
   const isOneSlice = batchSize === slice.batchSize && options.accumulation === 1;
   const graph = Object.values(gradientGraph(objective, slice, options));
   const parts = {

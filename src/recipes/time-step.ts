@@ -19,7 +19,7 @@ export async function timeStep(
   engine: Engine,
   { objective, initial, frozen, batch }: TimedStep,
 ): Promise<number> {
-  const arena = new ParameterArena(objective.parameters);
+  const arena = new ParameterArena(objective.model.parameters);
   for (const [path, { data }] of initial) {
     (arena.weights().get(path)!.data as Float32Array).set(data as Float32Array);
   }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { checkpointDigests, EventRecord, type TinyChanges, tinyRun } from "../../test/tiny-run.ts";
 import { CheckpointStore } from "./checkpoint.ts";
+import { flopsOf } from "./flops.ts";
 import type { Examples, Measure } from "./objective.ts";
 import type { TrainResult } from "./train-run.ts";
 import { train } from "./trainer.ts";
@@ -142,7 +143,7 @@ describe("examples that come when they are ready, in several lengths", () => {
       [2, 8],
       [4, 12],
     ].map(([batchSize, contextLength]) =>
-      objective.trainingFlops({ batchSize: batchSize!, contextLength: contextLength! }),
+      flopsOf(objective, { batchSize: batchSize!, contextLength: contextLength! }),
     );
     expect(straight.result.totalFlops).toBe(8 * costs.reduce((a, b) => a + b, 0));
     const crash = start("cut", {

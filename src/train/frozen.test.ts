@@ -17,6 +17,7 @@ import { gpt2Config } from "../models/gpt2/config.ts";
 import { Gpt2 } from "../models/gpt2/model.ts";
 import { initializeParameters } from "../nn/scope.ts";
 import { CheckpointStore } from "./checkpoint.ts";
+import { flopsOf } from "./flops.ts";
 import { GradientProgram } from "./gradient-program.ts";
 import { NextToken, nextTokenExamples } from "./next-token.ts";
 import type { Examples } from "./objective.ts";
@@ -78,7 +79,7 @@ function examples(batchSize: number, contextLength: number, seed: number): Examp
 
 /** Loss and gradients of the trained parameters. */
 async function gradientsOver(frozen: Weights, batches: readonly Examples[], trained = objective) {
-  const arena = new ParameterArena(trained.parameters);
+  const arena = new ParameterArena(trained.model.parameters);
   for (const [path, { data }] of arena.weights()) data.set(values.get(path)!.data as never);
   const program = new GradientProgram(engine, trained, arena, { labelSmoothing: 0, frozen });
   const lossNats = await program.run(batches);
@@ -217,5 +218,5 @@ test("what training an adapter costs: nothing for the gradients of matrices that
   const norms = 4 * 2 * C;
   const matrices = 2 * (products + V * C) - inSize * (outSize + r);
   const expected = 2 * T * (matrices + 3 * (factors + attention) + norms);
-  expect(objective.trainingFlops({ batchSize: 1, contextLength: T })).toBe(expected);
+  expect(flopsOf(objective, { batchSize: 1, contextLength: T })).toBe(expected);
 });

@@ -27,7 +27,7 @@ export function gradientGraph(
   shape: BatchShape,
   { labelSmoothing, recompute = false }: GradientOptions,
 ): Readonly<Record<string, Tensor>> {
-  const { parameters } = objective;
+  const { parameters } = objective.model;
   const loss = Object.entries(objective.losses(shape, labelSmoothing))
     .map(([name, mean]) => mean.mul(input(shareName(name), "float32", [])))
     .reduce((sum, part) => sum.add(part));
@@ -80,13 +80,13 @@ export class GradientProgram {
    */
   prepare(batches: readonly Examples[]): number {
     const started = performance.now();
-    for (const batch of batches) this.#stepFor(sliceShapeOf(batch, this.#objective));
+    for (const batch of batches) this.#stepFor(sliceShapeOf(batch, this.#objective.model));
     return performance.now() - started;
   }
 
   /** Sum of the losses, each the mean over all its targets in the batches, in nats; its gradients are in the arena afterwards. */
   async run(batches: readonly Examples[]): Promise<number> {
-    const slices = batches.flatMap((batch) => cutExamples(batch, this.#objective));
+    const slices = batches.flatMap((batch) => cutExamples(batch, this.#objective.model));
     const names = Object.keys(slices[0]!.numTargets);
     const totals = names.map((name) => slices.reduce((sum, { numTargets }) => sum + numTargets[name]!, 0));
     let lossNats = 0;

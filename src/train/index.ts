@@ -2,7 +2,7 @@
 
 export { AdamW, type AdamWOptions } from "./adamw.ts";
 export { CheckpointStore, type CheckpointStoreOptions, type LoadedCheckpoint } from "./checkpoint.ts";
-export { trainingFlops, trainingFlopsOf } from "./flops.ts";
+export { flopsOf, trainingFlops, trainingFlopsOf } from "./flops.ts";
 export { type GradientOptions, GradientProgram } from "./gradient-program.ts";
 export { languageModelLoss } from "./language-model-loss.ts";
 export { MaskedLM, maskedExamples, maskedStream } from "./masked-lm.ts";
@@ -15,6 +15,7 @@ export type {
   Examples,
   Measure,
   Objective,
+  TrainedModel,
   ValidationResult,
 } from "./objective.ts";
 export { learningRateAt, type TrainOptions, trainOptions } from "./options.ts";

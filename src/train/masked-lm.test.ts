@@ -26,7 +26,7 @@ import { Bert } from "../models/bert/model.ts";
 import { initializeParameters } from "../nn/scope.ts";
 import { gradients } from "../tensor/gradient.ts";
 import { input } from "../tensor/tensor.ts";
-import { trainingFlopsOf } from "./flops.ts";
+import { flopsOf, trainingFlopsOf } from "./flops.ts";
 import { GradientProgram } from "./gradient-program.ts";
 import { MaskedLM, maskedExamples } from "./masked-lm.ts";
 import { MaskedValidation } from "./masked-validation.ts";
@@ -43,8 +43,8 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 /** Far from their first values, so that every prediction depends on what is around it. */
-function strayWeights({ parameters }: MaskedLM): Map<string, HostTensor> {
-  const weights = initializeParameters(parameters, new Random(4));
+function strayWeights({ model }: MaskedLM): Map<string, HostTensor> {
+  const weights = initializeParameters(model.parameters, new Random(4));
   const random = new Random(6);
   for (const { data } of weights.values()) {
     (data as Float32Array).forEach((value, i) => {
@@ -55,7 +55,7 @@ function strayWeights({ parameters }: MaskedLM): Map<string, HostTensor> {
 }
 
 /** Scores of every token of every row, and of the pairs: the reference interpreter in doubles. */
-function scoreInDoubles({ encoder }: MaskedLM, weights: Map<string, HostTensor>, batch: MaskedBatch) {
+function scoreInDoubles({ model: encoder }: MaskedLM, weights: Map<string, HostTensor>, batch: MaskedBatch) {
   const { batchSize: B, contextLength: T } = batch.shape;
   const ids = (name: string) => input(name, "int32", [B, T]);
   const hidden = encoder.hidden({ tokens: ids("tokens"), segments: ids("segments"), mask: ids("mask") });
@@ -77,7 +77,7 @@ function lossOf(scores: Float64Array, label: number): { nats: number; guess: num
 
 /** The definition: each hidden token by itself, from scores of everything. */
 function measureByDefinition(objective: MaskedLM, weights: Map<string, HostTensor>, batches: MaskedBatch[]) {
-  const V = objective.shape.vocabularySize;
+  const V = objective.model.shape.vocabularySize;
   const sum = { nats: 0, right: 0, count: 0, pairNats: 0, pairsRight: 0, pairs: 0 };
   for (const batch of batches) {
     const { contextLength: T, numPredictions: P } = batch.shape;
@@ -102,7 +102,7 @@ function measureByDefinition(objective: MaskedLM, weights: Map<string, HostTenso
 }
 
 function fillArena(objective: MaskedLM, weights: Map<string, HostTensor>): ParameterArena {
-  const arena = new ParameterArena(objective.parameters);
+  const arena = new ParameterArena(objective.model.parameters);
   for (const [path, { data }] of arena.weights()) data.set(weights.get(path)!.data as never);
   return arena;
 }
@@ -139,7 +139,7 @@ describe("the loss", () => {
     const stream = { datasets: [{ dataset, weight: 1 }], seed: 2, ...shape };
     const batch = maskedExamples(new MaskedSampler({ ...objective.options, ...stream }).next(), true);
     expect(new Set(Array.from(batch.numTargets.masked!)).size).toBe(2);
-    const arena = fillArena(objective, initializeParameters(objective.parameters, new Random(1)));
+    const arena = fillArena(objective, initializeParameters(objective.model.parameters, new Random(1)));
     const program = new GradientProgram(engine, objective, arena, { labelSmoothing: 0 });
     const lossNats = await program.run([batch]);
     program.dispose();
@@ -148,15 +148,15 @@ describe("the loss", () => {
     const loss = masked!.add(nextSentence!);
     const wrt = gradients(
       loss,
-      objective.parameters.map(({ tensor }) => tensor),
+      objective.model.parameters.map(({ tensor }) => tensor),
     );
-    const named = objective.parameters.map(({ path }, i) => [`by ${path}`, wrt[i]!] as const);
+    const named = objective.model.parameters.map(({ path }, i) => [`by ${path}`, wrt[i]!] as const);
     const whole = engine.compile("whole batch", { loss, ...Object.fromEntries(named) });
     const expected = await whole.run({ ...batch.inputs, ...Object.fromEntries(arena.weights()) });
     whole.dispose();
     dataset.close();
     expect(lossNats).toBeCloseTo(expected.loss!.data[0] as number, 5);
-    for (const parameter of objective.parameters) {
+    for (const parameter of objective.model.parameters) {
       const actual = arena.view("gradients", parameter).data as Float32Array;
       const values = expected[`by ${parameter.path}`]!.data as Float32Array;
       const peak = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
@@ -172,7 +172,7 @@ describe("the loss", () => {
     const layer = 4 * C * C + 2 * C * 4 * C;
     const forward = B * (T * 2 * (layer + 2 * T * C) + P * 2 * (C * C + V * C) + 2 * (C * C + 2 * C));
     // Gradients of the small tables are products, too.
-    const counted = objective.trainingFlops({ batchSize: B, contextLength: T });
+    const counted = flopsOf(objective, { batchSize: B, contextLength: T });
     expect(counted / (3 * forward)).toBeGreaterThanOrEqual(1);
     expect(counted / (3 * forward)).toBeLessThan(1.02);
     expect(trainingFlopsOf([input("x", "float32", [])], [])).toBe(0);
@@ -182,10 +182,10 @@ describe("the loss", () => {
 describe("the measure", () => {
   async function measure(objective: MaskedLM, texts: number[][], rows = 4, shuffled = false) {
     const datasets = texts.map((tokens, i) => writeDataset(root, `${i}.bin`, tokens));
-    const shape = { batchSize: rows, contextLength: objective.shape.contextLength };
+    const shape = { batchSize: rows, contextLength: objective.model.shape.contextLength };
     const weights = strayWeights(objective);
     const measured = { shape, options: objective.options, datasets };
-    const validation = new MaskedValidation(engine, objective.encoder, weights, measured);
+    const validation = new MaskedValidation(engine, objective.model, weights, measured);
     try {
       const result = await validation.run(shuffled);
       const options = { ...objective.options, ...shape, shuffled };
@@ -287,7 +287,7 @@ describe("a run", () => {
     expect(last).toMatchObject({ type: "validation", step: 40, best: true });
     expect(Object.keys(result.best).sort()).toEqual(["lossNats", "maskedAccuracy", "standardError", "step"]);
     expect(record.of("start")[0]!.flopsPerStep).toBe(
-      tinyMaskedLM().trainingFlops({ batchSize: 8, contextLength: 16 }),
+      flopsOf(tinyMaskedLM(), { batchSize: 8, contextLength: 16 }),
     );
   });
 });

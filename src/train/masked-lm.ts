@@ -10,9 +10,7 @@ import {
   type MaskedSamplerOptions,
 } from "../data/masked-sampler.ts";
 import type { Encoder } from "../models/contracts.ts";
-import type { Parameter } from "../nn/scope.ts";
 import { input, type Tensor } from "../tensor/tensor.ts";
-import { trainingFlopsOf } from "./flops.ts";
 import { maskedFeeds, maskedScores } from "./masked-loss.ts";
 import type { BatchShape, ExampleStream, Examples, Objective } from "./objective.ts";
 
@@ -25,7 +23,7 @@ import type { BatchShape, ExampleStream, Examples, Objective } from "./objective
  * @see Devlin et al. 2019, §3.1
  */
 export class MaskedLM implements Objective {
-  readonly encoder: Encoder;
+  readonly model: Encoder;
   readonly options: MaskedOptions;
 
   constructor(encoder: Encoder, options: MaskedOptions) {
@@ -37,22 +35,14 @@ export class MaskedLM implements Objective {
     if (missing) {
       throw new ConfigError({ where: "MaskedLM", expected: `an encoder with ${missing}`, got: "none" });
     }
-    this.encoder = encoder;
+    this.model = encoder;
     this.options = options;
-  }
-
-  get parameters(): readonly Parameter[] {
-    return this.encoder.parameters;
-  }
-
-  get shape(): Encoder["shape"] {
-    return this.encoder.shape;
   }
 
   losses(shape: BatchShape, labelSmoothing: number): Record<string, Tensor> {
     const { batchSize: B } = shape;
     const { numPredictions: P } = maskedShape(shape, this.options);
-    const { masked, nextSentence } = maskedScores(this.encoder, shape, this.options);
+    const { masked, nextSentence } = maskedScores(this.model, shape, this.options);
     const labels = input("labels", "int32", [B, P]).reshape([B * P]);
     const options = { ignoredLabel: NO_LABEL, labelSmoothing };
     return {
@@ -61,10 +51,6 @@ export class MaskedLM implements Objective {
         nextSentence: nextSentence.crossEntropy(input("isRandom", "int32", [B]), { ignoredLabel: NO_LABEL }),
       }),
     };
-  }
-
-  trainingFlops(shape: BatchShape): number {
-    return trainingFlopsOf(Object.values(this.losses(shape, 0)), this.parameters);
   }
 }
 

@@ -1,7 +1,6 @@
 import { type Batch, type BatchCursor, BatchSampler, type BatchSamplerOptions } from "../data/batches.ts";
 import { IGNORED_TARGET } from "../data/validation-windows.ts";
 import type { CausalLM } from "../models/contracts.ts";
-import type { Parameter } from "../nn/scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { trainingFlops } from "./flops.ts";
 import { batchFeeds, languageModelLoss } from "./language-model-loss.ts";
@@ -39,19 +38,11 @@ export class NextToken implements Objective {
     this.model = model;
   }
 
-  get parameters(): readonly Parameter[] {
-    return this.model.parameters;
-  }
-
-  get shape(): CausalLM["shape"] {
-    return this.model.shape;
-  }
-
   losses(shape: BatchShape, labelSmoothing: number): Record<"nextToken", Tensor> {
     return { nextToken: languageModelLoss(this.model, shape, labelSmoothing) };
   }
 
-  trainingFlops({ batchSize, contextLength }: BatchShape): number {
-    return trainingFlops(this.model, contextLength, batchSize * contextLength);
+  trainingFlops(shape: BatchShape): number {
+    return trainingFlops(this.model, shape);
   }
 }

@@ -51,14 +51,19 @@ export interface Measure {
   dispose(): void;
 }
 
-/** What a model is trained for: a loss as a graph. The trainer knows models only by this. */
-export interface Objective {
+/** What training has to know of a model, whatever it is. */
+export interface TrainedModel {
   /** What is trained. The losses may need others, which are frozen: the run has their values. */
   readonly parameters: readonly Parameter[];
-  /** Sizes of the model that limit a batch: its longest sequence, and the width of its residual stream. */
+  /** Sizes that limit a batch: the longest sequence, and the width of the residual stream. */
   readonly shape: { readonly contextLength: number; readonly width: number };
+}
+
+/** What a model is trained for: a loss as a graph. The trainer knows models only by this. */
+export interface Objective {
+  readonly model: TrainedModel;
   /** The parts of the loss by name, each the mean over its own targets of a batch, in nats; they add up. */
   losses(shape: BatchShape, labelSmoothing: number): Readonly<Record<string, Tensor>>;
-  /** Floating-point operations of training on one batch, forward and backward. */
-  trainingFlops(shape: BatchShape): number;
+  /** Floating-point operations of training on one batch, forward and backward; default: as counted on the graph. See `flopsOf`. */
+  trainingFlops?(shape: BatchShape): number;
 }

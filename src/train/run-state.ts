@@ -5,6 +5,7 @@ import { isQuantized, type Weight } from "../core/weights.ts";
 import { readStored } from "../engine/stored-tensor.ts";
 import { initializeParameters } from "../nn/scope.ts";
 import type { CheckpointStore, LoadedCheckpoint, SavedCheckpoint } from "./checkpoint.ts";
+import { flopsOf } from "./flops.ts";
 import type { ParameterArena } from "./parameter-arena.ts";
 import type { BestResult, ReadyRun, RunIdentity } from "./train-run.ts";
 
@@ -39,7 +40,7 @@ export function beginRun(run: ReadyRun, store: CheckpointStore, arena: Parameter
     });
   }
   const fresh = new Random(run.options.seed).fork("weights");
-  const values = run.initialWeights ?? initializeParameters(run.objective.parameters, fresh);
+  const values = run.initialWeights ?? initializeParameters(run.objective.model.parameters, fresh);
   for (const [path, target] of arena.weights()) {
     const value = values.get(path);
     if (!value || isQuantized(value) || value.dtype !== "float32" || !sameShape(value.shape, target.shape)) {
@@ -109,7 +110,7 @@ function emptyProgress(): Progress {
 
 /** Checkpoints of version 0.1 and 0.2 count no operations: their batches were all of one shape. */
 function flopsBefore({ objective, options }: ReadyRun, step: number): Pick<Progress, "flops"> {
-  return { flops: step * options.accumulation * objective.trainingFlops(options) };
+  return { flops: step * options.accumulation * flopsOf(objective, options) };
 }
 
 function checkIdentity({ path }: LoadedCheckpoint, saved: RunIdentity, wanted: RunIdentity): void {

@@ -1,5 +1,4 @@
 import type { Parameter } from "../nn/scope.ts";
-import { trainingFlopsOf } from "./flops.ts";
 import type { Objective } from "./objective.ts";
 
 /**
@@ -11,9 +10,7 @@ import type { Objective } from "./objective.ts";
  */
 export function trainOnly(objective: Objective, parameters: readonly Parameter[]): Objective {
   return {
-    parameters,
-    shape: objective.shape,
+    model: { parameters, shape: objective.model.shape },
     losses: (shape, labelSmoothing) => objective.losses(shape, labelSmoothing),
-    trainingFlops: (shape) => trainingFlopsOf(Object.values(objective.losses(shape, 0)), parameters),
   };
 }

@@ -4,6 +4,7 @@ import { ConfigError, EnvironmentError } from "../core/errors.ts";
 import { countParameters } from "../nn/scope.ts";
 import { AdamW } from "./adamw.ts";
 import { CheckpointStore } from "./checkpoint.ts";
+import { flopsOf } from "./flops.ts";
 import { GradientProgram } from "./gradient-program.ts";
 import type { BatchShape, Examples, Measure } from "./objective.ts";
 import { learningRateAt, type TrainOptions } from "./options.ts";
@@ -48,14 +49,14 @@ class Trainer {
   constructor(run: TrainRun) {
     const { engine, objective, options, frozen } = run;
     const { contextLength, labelSmoothing } = options;
-    if (contextLength > objective.shape.contextLength) {
+    if (contextLength > objective.model.shape.contextLength) {
       throw new ConfigError({
         where: "train.contextLength",
-        expected: `at most the model's ${objective.shape.contextLength}`,
+        expected: `at most the model's ${objective.model.shape.contextLength}`,
         got: `${contextLength}`,
       });
     }
-    this.#arena = new ParameterArena(objective.parameters, options.optimizerState);
+    this.#arena = new ParameterArena(objective.model.parameters, options.optimizerState);
     const { examples } = run;
     this.#run = { ...run, examples: typeof examples === "function" ? examples(this.#arena) : examples };
     // The first notices are about the checkpoint that progress is read from.
@@ -88,7 +89,7 @@ class Trainer {
       title,
       step: progress.step,
       totalSteps: options.steps,
-      numParameters: countParameters(objective.parameters),
+      numParameters: countParameters(objective.model.parameters),
       tokensPerStep: options.batchSize * options.contextLength * options.accumulation,
       flopsPerStep: this.#flopsOf(options) * options.accumulation,
     });
@@ -160,8 +161,7 @@ class Trainer {
 
   #flopsOf({ batchSize, contextLength }: BatchShape): number {
     const key = `${batchSize} × ${contextLength}`;
-    const flops =
-      this.#flopsByShape.get(key) ?? this.#run.objective.trainingFlops({ batchSize, contextLength });
+    const flops = this.#flopsByShape.get(key) ?? flopsOf(this.#run.objective, { batchSize, contextLength });
     this.#flopsByShape.set(key, flops);
     return flops;
   }

@@ -2,9 +2,7 @@
 
 import { boolean, oneOf, readFields, real } from "../../core/fields.ts";
 import type { CausalLM } from "../../models/contracts.ts";
-import type { Parameter } from "../../nn/scope.ts";
 import { input, type Tensor } from "../../tensor/tensor.ts";
-import { trainingFlopsOf } from "../../train/flops.ts";
 import type { BatchShape } from "../../train/objective.ts";
 import { numLearnt, type TrainingRow } from "../training-row.ts";
 import { modelLogProbs } from "./completion-log-probs.ts";
@@ -58,14 +56,6 @@ export class Dpo implements PairObjective {
     this.options = dpoOptions(options);
   }
 
-  get parameters(): readonly Parameter[] {
-    return this.model.parameters;
-  }
-
-  get shape(): CausalLM["shape"] {
-    return this.model.shape;
-  }
-
   get inputNames(): readonly string[] {
     return this.options.referenceFree ? ["tokens", "targets"] : ["tokens", "targets", "reference"];
   }
@@ -86,9 +76,5 @@ export class Dpo implements PairObjective {
       preference: dpoLoss(policy, reference, this.options, labelSmoothing),
       ...(supervised > 0 && { supervised: chosenLoss(policy).mul(supervised) }),
     };
-  }
-
-  trainingFlops(shape: BatchShape): number {
-    return trainingFlopsOf(Object.values(this.losses(shape, 0)), this.parameters);
   }
 }

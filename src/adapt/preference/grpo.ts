@@ -2,9 +2,7 @@
 
 import { integer, oneOf, readFields, real } from "../../core/fields.ts";
 import type { CausalLM } from "../../models/contracts.ts";
-import type { Parameter } from "../../nn/scope.ts";
 import { input, type Tensor } from "../../tensor/tensor.ts";
-import { trainingFlopsOf } from "../../train/flops.ts";
 import type { BatchShape, Objective } from "../../train/objective.ts";
 import type { AdvantageScale } from "./advantages.ts";
 import { modelLogProbs, refuseSmoothing } from "./completion-log-probs.ts";
@@ -55,14 +53,6 @@ export class Grpo implements Objective {
     this.options = grpoOptions(options);
   }
 
-  get parameters(): readonly Parameter[] {
-    return this.model.parameters;
-  }
-
-  get shape(): CausalLM["shape"] {
-    return this.model.shape;
-  }
-
   /** Whether a reference is needed. */
   get hasReference(): boolean {
     return this.options.beta > 0;
@@ -81,9 +71,5 @@ export class Grpo implements Objective {
     const reference = input("referenceLogProbs", "float32", [B, T]);
     const divergence = divergenceLoss(policy, reference, this.options).mul(this.options.beta);
     return { policy: improvement, divergence };
-  }
-
-  trainingFlops(shape: BatchShape): number {
-    return trainingFlopsOf(Object.values(this.losses(shape, 0)), this.parameters);
   }
 }

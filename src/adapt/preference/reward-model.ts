@@ -9,7 +9,6 @@ import type { CausalLM } from "../../models/contracts.ts";
 import { filled, normal, type Parameter, Scope } from "../../nn/scope.ts";
 import { reachableNodes } from "../../tensor/graph.ts";
 import { constant, input, type Tensor } from "../../tensor/tensor.ts";
-import { trainingFlopsOf } from "../../train/flops.ts";
 import type { BatchShape } from "../../train/objective.ts";
 import type { TrainingRow } from "../training-row.ts";
 import { onePerPair, type PairObjective } from "./preference-examples.ts";
@@ -98,14 +97,6 @@ export class RewardModelling implements PairObjective {
     );
   }
 
-  get parameters(): readonly Parameter[] {
-    return this.model.parameters;
-  }
-
-  get shape(): CausalLM["shape"] {
-    return this.model.shape;
-  }
-
   get inputNames(): readonly string[] {
     return this.options.margins ? ["tokens", "last", "margin"] : ["tokens", "last"];
   }
@@ -122,10 +113,6 @@ export class RewardModelling implements PairObjective {
       ? input("margin", "float32", [shape.batchSize]).reshape([numPairs, 2]).slice(1, 0, 1).squeeze(1)
       : undefined;
     return { ...rewardLosses(this.model.scores(shape), { labelSmoothing, centring, margin }) };
-  }
-
-  trainingFlops(shape: BatchShape): number {
-    return trainingFlopsOf(Object.values(this.losses(shape, 0)), this.parameters);
   }
 }
 

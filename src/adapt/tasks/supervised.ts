@@ -1,8 +1,6 @@
 import { chooseBuckets } from "../../data/rows/length-buckets.ts";
 import { batchAll, type RowBatch, RowBatches, type RowCursor } from "../../data/rows/row-batches.ts";
-import type { Parameter } from "../../nn/scope.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
-import { trainingFlopsOf } from "../../train/flops.ts";
 import type { BatchShape, ExampleStream, Examples, Objective } from "../../train/objective.ts";
 import type { ScoringModel } from "./scoring-model.ts";
 import type { TaskKind, TaskRow } from "./task-kind.ts";
@@ -22,21 +20,9 @@ export class Supervised<T, R> implements Objective {
     this.kind = kind;
   }
 
-  get parameters(): readonly Parameter[] {
-    return this.model.parameters;
-  }
-
-  get shape(): ScoringModel["shape"] {
-    return this.model.shape;
-  }
-
   losses(shape: BatchShape, labelSmoothing: number): Record<string, Tensor> {
     const { name } = this.kind;
     return { [name]: this.kind.loss(this.model.scores(shape), shape, labelSmoothing) };
-  }
-
-  trainingFlops(shape: BatchShape): number {
-    return trainingFlopsOf(Object.values(this.losses(shape, 0)), this.parameters);
   }
 
   /** Rows as one batch, padded to that length. */

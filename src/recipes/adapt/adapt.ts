@@ -111,7 +111,7 @@ async function adaptPrepared<M extends BaseModel>(
   const baselines = [...prepared.baselines, before];
   const title = `${describeRun(prepared.model)} · ${recipe.adapt.task} by ${recipe.adapt.method}`;
   const resultDirectory = join(directory, trainee.adapter ? ADAPTER_DIRECTORY : MODEL_DIRECTORY);
-  const trainedParameters = countParameters(trainee.objective.parameters);
+  const trainedParameters = countParameters(trainee.objective.model.parameters);
   const journal = openJournal(prepared, trainee, { options, recipe, title, baselines, trainedParameters });
   if (!resume) beginRunDirectory(directory, recipe, prepared.tokenizer);
   for (const [name, text] of Object.entries(prepared.files ?? {}))

@@ -35,7 +35,7 @@ export function measureCosts<M extends BaseModel>({
   readonly baseDirectory: string;
   readonly resultDirectory: string;
 }): Costs {
-  const trainedParameters = countParameters(trainee.objective.parameters);
+  const trainedParameters = countParameters(trainee.objective.model.parameters);
   const baseParameters = countParameters(prepared.model.parameters);
   const [bytes, baseBytes] = [sizeOf(resultDirectory), sizeOf(baseDirectory)];
   const { totalFlops: flops, seconds } = result;

@@ -40,7 +40,7 @@ export function assembleTrainee<M extends BaseModel>(
   const { whole, mask } = withDropout(prepared, fitted, seed);
   const used = pathsInLoss(whole);
   const chosen = new Set(trained.map(({ path }) => path));
-  const parameters = whole.parameters.filter(({ path }) => chosen.has(path) && used.has(path));
+  const parameters = whole.model.parameters.filter(({ path }) => chosen.has(path) && used.has(path));
   checkFloats(parameters, weights, method);
   const random = new Random(seed).fork("weights");
   const first: HostWeights = adapter ? firstAdapterWeights(adapter, weights, random) : new Map();
@@ -79,7 +79,7 @@ function withDropout<M extends BaseModel>(prepared: PreparedTask<M>, fitted: Fit
 /** Paths of the parameters that the loss depends on: a model may have heads that a task does not use. */
 function pathsInLoss(objective: Objective): ReadonlySet<string> {
   const losses = objective.losses(
-    { batchSize: 2, contextLength: Math.min(8, objective.shape.contextLength) },
+    { batchSize: 2, contextLength: Math.min(8, objective.model.shape.contextLength) },
     0,
   );
   return new Set(

@@ -1,7 +1,7 @@
 /**
  * Workload: training steps of a model, and what they hold. `--model` is a directory, or `gpt2:layers,width,heads,vocabulary` or
  * `bert:…` (with a classifier of ten labels) for random weights; `--adapter lora` trains rank 8 on all linear layers and nothing else;
- * `--recompute 1`; `--state int8`. `step N` as the peers (peers/README.md); `memory` says the most memory held, how much of that came
+ * `--recompute 1`; `--state int8`. `step N` and `peak` as the peers (peers/README.md); `memory` says the most memory held, how much of that came
  * on top of what lies there between steps, and how much was forecast.
  */
 import { readFileSync } from "node:fs";
@@ -19,7 +19,7 @@ import { initializeParameters } from "../../dist/nn/scope.js";
 import { forecastTraining } from "../../dist/plan/training-forecast.js";
 import { input } from "../../dist/tensor/tensor.js";
 import { AdamW } from "../../dist/train/adamw.js";
-import { trainingFlopsOf } from "../../dist/train/flops.js";
+import { flopsOf } from "../../dist/train/flops.js";
 import { GradientProgram } from "../../dist/train/gradient-program.js";
 import { NextToken, nextTokenExamples } from "../../dist/train/next-token.js";
 import { trainOptions } from "../../dist/train/options.js";
@@ -63,8 +63,7 @@ function openModel() {
 /** An encoder's classifier as an objective. */
 function classification(model) {
   return {
-    parameters: model.parameters,
-    shape: model.shape,
+    model,
     losses: ({ batchSize: B, contextLength: T }) => {
       const ids = (of) => input(of, "int32", [B, T]);
       const hidden = model.hidden({ tokens: ids("tokens"), segments: ids("segments"), mask: ids("mask") });
@@ -96,16 +95,15 @@ const Adapted = isEncoder ? AdaptedEncoder : AdaptedDecoder;
 const model = lora ? new Adapted(base, lora) : base;
 const whole = isEncoder ? classification(model) : new NextToken(model);
 const objective = lora ? trainOnly(whole, lora.parameters) : whole;
-const arena = new ParameterArena(objective.parameters, training.optimizerState);
-for (const [path, { data }] of initializeParameters(objective.parameters, new Random(1))) {
+const arena = new ParameterArena(objective.model.parameters, training.optimizerState);
+for (const [path, { data }] of initializeParameters(objective.model.parameters, new Random(1))) {
   arena.weights().get(path).data.set(data);
 }
 const frozen = lora && (opened.weights ?? initializeParameters(base.parameters, new Random(1)));
 const gradients = new GradientProgram(engine, objective, arena, { ...training, ...(frozen && { frozen }) });
 const optimizer = new AdamW(engine, arena, training);
 const batches = (isEncoder ? classificationBatches : languageBatches)(training);
-const losses = objective.losses(training, 0);
-const flopsPerStep = trainingFlopsOf(Object.values(losses), objective.parameters);
+const flopsPerStep = flopsOf(objective, training);
 
 gradients.prepare([batches[0]]);
 for (const block of arena.blocks) arena.block("gradients", block).data.fill(0);
@@ -125,10 +123,13 @@ async function timeSteps(count) {
   return { ms: (performance.now() - start) / count, loss, flopsPerStep };
 }
 
-const request = { objective, options: training, ...(frozen && { frozen }) };
-const forecastBytes = forecastTraining(request).totalBytes;
+/** The most memory held is read first: a forecast takes some. */
+function memory() {
+  const peak = peakRssBytes();
+  const request = { objective, options: training, ...(frozen && { frozen }) };
+  const forecastBytes = forecastTraining(request).totalBytes;
+  return { peakRssBytes: peak, stepBytes: peak - restingBytes, forecastBytes };
+}
+
 await timeSteps(WARM_UP_STEPS);
-await serve({
-  step: timeSteps,
-  memory: () => ({ peakRssBytes: peakRssBytes(), stepBytes: peakRssBytes() - restingBytes, forecastBytes }),
-});
+await serve({ step: timeSteps, memory, peak: () => ({ peakRssBytes: peakRssBytes() }) });
