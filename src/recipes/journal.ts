@@ -41,9 +41,10 @@ export class Journal {
       this.#log = this.#options.resume
         ? MetricsLog.resume(this.#metricsPath, event.step)
         : MetricsLog.create(this.#metricsPath);
-      for (const notice of this.#early) this.#log.append(notice);
-    }
-    if (this.#log) this.#log.append(event);
+      // The start comes first: between it and what a process before left, time does not count.
+      this.#log.append(event);
+      for (const notice of this.#early.splice(0)) this.#log.append(notice);
+    } else if (this.#log) this.#log.append(event);
     else this.#early.push(event);
     this.#options.onEvent(event);
     if (event.type === "validation" || event.type === "end") this.writeReport();

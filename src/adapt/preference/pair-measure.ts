@@ -12,7 +12,7 @@ import { logProbProgram, sumLines } from "./score-rows.ts";
 
 /** How pairs are judged by rewards of their sides. */
 export interface PairJudgement {
-  /** Share of the pairs whose chosen side has the higher reward. */
+  /** Share of the pairs whose chosen side has the higher reward; a tie is half right, as tossing a coin would be. */
   readonly accuracy: number;
   /** Of the accuracy, as of that many independent draws. */
   readonly standardError: number;
@@ -23,7 +23,7 @@ export interface PairJudgement {
 }
 
 /**
- * Judges pairs by rewards of their sides: chosen, rejected, chosen … A tie is a pair told wrong.
+ * Judges pairs by rewards of their sides: chosen, rejected, chosen …
  *
  * @example
  * judgePairs([2, 1, 0, 3]).accuracy; // => 0.5
@@ -33,7 +33,7 @@ export function judgePairs(rewards: ArrayLike<number>): PairJudgement {
   const sum = { right: 0, chosen: 0, rejected: 0 };
   for (let pair = 0; pair < numPairs; pair++) {
     const [chosen, rejected] = [rewards[2 * pair]!, rewards[2 * pair + 1]!];
-    sum.right += Number(chosen > rejected);
+    sum.right += chosen === rejected ? 0.5 : Number(chosen > rejected);
     sum.chosen += chosen;
     sum.rejected += rejected;
   }

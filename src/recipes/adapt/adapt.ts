@@ -183,12 +183,13 @@ function openJournal<M extends BaseModel>(
   { options, recipe, title, baselines, trainedParameters }: JournalFacts,
 ): Journal {
   const { directory, resume = false, command, machine = "", onEvent = () => {} } = options;
+  const base = options.baseName ?? options.base;
   return new Journal({
     ...{ directory, resume, onEvent, command },
     nextCommands: nextCommands(prepared, trainee, options),
     description: {
       ...{ title, machine, baselines, corpus: prepared.corpus },
-      config: { "trained parameters": trainedParameters, ...flattenRecipe(recipe) },
+      config: { base, "trained parameters": trainedParameters, ...flattenRecipe(recipe) },
     },
   });
 }

@@ -17,24 +17,24 @@ const MAX_PAIRS = 30;
 export function renderConfusions({ labels, counts }: Confusions): string {
   const content = labels.length <= MAX_LABELS ? renderMatrix(labels, counts) : renderPairs(labels, counts);
   return `<h2>What was taken for what</h2>
-<div class="card confusions">${content}</div>`;
+<div class="card scroll">${content}</div>`;
 }
 
 function renderMatrix(labels: readonly string[], counts: readonly ArrayLike<number>[]): string {
-  const head = labels.map((label) => `<th scope="col">${escapeHtml(label)}</th>`).join("");
+  const head = labels.map((label) => `<th scope="col"><span>${escapeHtml(label)}</span></th>`).join("");
   const rows = labels.map((label, right) => {
     const row = Array.from(counts[right]!);
     const total = row.reduce((sum, count) => sum + count, 0);
     const cells = row.map((count, said) => {
       const share = total === 0 ? 0 : Math.round((100 * count) / total);
       const color = right === said ? "var(--good)" : "var(--warn)";
-      const style = `background: color-mix(in srgb, ${color} ${Math.round(share * 0.6)}%, transparent)`;
-      return `<td style="${style}">${count === 0 ? "" : formatCount(count)}</td>`;
+      const style = `background: color-mix(in srgb, ${color} ${Math.round(share * 0.6)}%, var(--paper))`;
+      return count === 0 ? "<td></td>" : `<td style="${style}">${formatCount(count)}</td>`;
     });
     return `<tr><th scope="row">${escapeHtml(label)}</th>${cells.join("")}</tr>`;
   });
   return `<p class="soft">Rows are what was right, columns what was said.</p>
-<table><thead><tr><th></th>${head}</tr></thead>
+<table class="matrix"><thead><tr><th></th>${head}</tr></thead>
 <tbody>
 ${rows.join("\n")}
 </tbody></table>`;
@@ -52,7 +52,7 @@ function renderPairs(labels: readonly string[], counts: readonly ArrayLike<numbe
       `<tr><td>${escapeHtml(right)}</td><td>${escapeHtml(said)}</td><td>${formatCount(count)}</td></tr>`,
   );
   return `<p class="soft">The pairs most often confused, of ${formatCount(labels.length)} labels.</p>
-<table><thead><tr><th>right</th><th>said</th><th>times</th></tr></thead>
+<table class="list"><thead><tr><th>right</th><th>said</th><th>times</th></tr></thead>
 <tbody>
 ${rows.join("\n")}
 </tbody></table>`;

@@ -17,7 +17,7 @@ export function renderCosts(rows: readonly CostRow[]): string {
     return `<tr><th scope="row">${escapeHtml(label)}</th><td>${escapeHtml(value)}</td><td class="soft">${escapeHtml(beside)}</td></tr>`;
   });
   return `<h2>What it cost</h2>
-<div class="card"><table>
+<div class="card scroll"><table class="costs">
 ${body.join("\n")}
 </table></div>`;
 }

@@ -26,12 +26,11 @@ export interface TableRow {
   readonly value: string;
 }
 
-/** A two-column table, everything escaped. */
+/** A two-column table, everything escaped. Long names may break at their points and underscores. */
 export function renderTable(rows: readonly TableRow[]): string {
-  const body = rows
-    .map(
-      ({ label, value }) => `<tr><th scope="row">${escapeHtml(label)}</th><td>${escapeHtml(value)}</td></tr>`,
-    )
-    .join("\n");
-  return `<table>\n${body}\n</table>`;
+  const body = rows.map(({ label, value }) => {
+    const name = escapeHtml(label).replace(/(?<=[\p{L}\d])[._](?=\p{L})/gu, "$&<wbr>");
+    return `<tr><th scope="row">${name}</th><td>${escapeHtml(value)}</td></tr>`;
+  });
+  return `<table class="facts">\n${body.join("\n")}\n</table>`;
 }

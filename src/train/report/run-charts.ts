@@ -1,5 +1,5 @@
 import type { StepEvent } from "../events.ts";
-import { isMaskedQuality, isTaskQuality, isTextQuality, type Quality, showQuality } from "../quality.ts";
+import { figureOf, isMaskedQuality, isTaskQuality, isTextQuality, type Quality } from "../quality.ts";
 import type { Baseline } from "../report.ts";
 import { type ChartColor, type ChartSeries, renderLineChart } from "./line-chart.ts";
 import type { RunSummary } from "./run-summary.ts";
@@ -60,7 +60,7 @@ export function renderQualityChart({ validations }: RunSummary, baselines: reado
   });
   const levels = baselines.flatMap((baseline) => {
     const y = read(baseline);
-    return y === undefined ? [] : [{ label: `${baseline.label} ${showQuality(baseline, 3)}`, y }];
+    return y === undefined ? [] : [{ label: `${baseline.label} ${figureOf(baseline, 3).value}`, y }];
   });
   const task = isTaskQuality(last) ? last : undefined;
   return renderLineChart({

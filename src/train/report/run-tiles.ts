@@ -1,4 +1,4 @@
-import { figureOf, isBetter, isTaskQuality, isTextQuality, type Quality, showQuality } from "../quality.ts";
+import { figureOf, isBetter, isTaskQuality, isTextQuality, type Quality } from "../quality.ts";
 import type { Baseline } from "../report.ts";
 import { escapeHtml } from "./html.ts";
 import { formatCount, formatDuration, formatSi } from "./quantities.ts";
@@ -47,7 +47,7 @@ function compare(quality: Quality, baselines: readonly Baseline[]): string | und
     const percent = (quality.bitsPerByte / strongest.bitsPerByte - 1) * 100;
     return `${Math.abs(percent).toFixed(1)} % ${percent < 0 ? "below" : "above"} ${strongest.label}`;
   }
-  return `${strongest.label}: ${showQuality(strongest, 3)}`;
+  return `${strongest.label}: ${figureOf(strongest, 3).value}`;
 }
 
 function costTiles({ start, numTokens, totalFlops, seconds, steps }: RunSummary): Tile[] {
@@ -56,7 +56,7 @@ function costTiles({ start, numTokens, totalFlops, seconds, steps }: RunSummary)
   const speed = stepSeconds > 0 ? `${formatSi(totalFlops / stepSeconds, "FLOP/s")} in the steps` : "";
   const pace = steps.length > 0 ? `${formatCount((stepSeconds * 1000) / steps.length)} ms a step` : "";
   return [
-    { label: "Parameters", ...split(formatSi(start?.numParameters ?? 0, "")) },
+    { label: "Parameters trained", ...split(formatSi(start?.numParameters ?? 0, "")) },
     { label: "Tokens seen", ...split(formatSi(numTokens, "")), note: tokensPerSecond },
     { label: "Compute", ...split(formatSi(totalFlops, "FLOP")), note: speed },
     { label: "Time", value: formatDuration(seconds), note: pace },

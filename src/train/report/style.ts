@@ -35,8 +35,7 @@ p { margin: .4rem 0; }
 .tile .value small { font-size: .8rem; font-weight: 400; color: var(--soft); }
 .tile .note { color: var(--soft); font-size: .8rem; line-height: 1.35; }
 .card, .chart { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: 1rem 1.1rem; margin: 0 0 .75rem; }
-.confusions { overflow-x: auto; }
-.confusions th, .confusions td { padding: .15rem .4rem; text-align: right; font-weight: 400; }
+.scroll { overflow-x: auto; }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 0 2rem; }
 .multiples { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(17rem, 100%), 1fr)); gap: .75rem; margin-top: .75rem; }
 .multiples .chart { margin: 0; }
@@ -67,7 +66,19 @@ p { margin: .4rem 0; }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; }
 th, td { text-align: left; vertical-align: top; padding: .3rem 0; border-bottom: 1px solid var(--grid); overflow-wrap: anywhere; }
 tr:last-child > * { border-bottom: 0; }
-th { font-weight: 400; color: var(--soft); padding-right: 1.2rem; width: 45%; }
+th { font-weight: 400; color: var(--soft); padding-right: 1.2rem; }
+.facts th { width: 45%; }
+.costs td { white-space: nowrap; padding-left: 1rem; }
+.list th, .list td { padding-right: 1.2rem; }
+.matrix { width: auto; margin-top: .6rem; }
+.matrix th, .matrix td { border: 1px solid var(--card); padding: .2rem .4rem; vertical-align: middle; white-space: nowrap; }
+.matrix thead th { vertical-align: bottom; padding: 0 0 .3rem; }
+.matrix thead span { writing-mode: vertical-rl; transform: rotate(180deg); max-height: 15rem; overflow: hidden; text-overflow: ellipsis; }
+.matrix tbody th { position: sticky; left: 0; background: var(--card); text-align: right; padding-right: .6rem; max-width: 45vw; overflow: hidden; text-overflow: ellipsis; }
+.matrix td { min-width: 2.4rem; height: 2rem; text-align: center; background: var(--paper); }
+.mistakes { table-layout: fixed; margin-top: .6rem; }
+.mistakes th { width: 29%; } .mistakes th:first-child { width: 13%; }
+.mistakes td { padding: .4rem 1.2rem .4rem 0; white-space: pre-wrap; }
 h3 { font-size: .95rem; margin: 0 0 .5rem; }
 pre { font: .84rem/1.55 var(--mono); white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; unicode-bidi: plaintext; }
 .sample + .sample { border-top: 1px solid var(--grid); margin-top: .9rem; padding-top: .9rem; }
@@ -82,6 +93,13 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .8rem; }
   .card, .chart { padding: .8rem; }
   .tiles { grid-template-columns: 1fr 1fr; gap: .5rem; }
   .tile { padding: .65rem .75rem; } .tile .value { font-size: 1.2rem; }
+}
+@media (max-width: 40rem) {
+  .mistakes thead { display: none; }
+  .mistakes tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--grid); }
+  .mistakes tr:last-child { border-bottom: 0; }
+  .mistakes td { display: grid; grid-template-columns: 3.6rem 1fr; padding: .1rem 0; border: 0; }
+  .mistakes td::before { content: attr(data-label); color: var(--soft); }
 }
 @media print { body { background: none; } .card, .chart, .tile { break-inside: avoid; } }
 `;
