@@ -1,36 +1,22 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadAdapter } from "../src/adapt/peft/adapter-file.ts";
-import { trainCharTokenizer } from "../src/codecs/char-tokenizer.ts";
-import { Random } from "../src/core/random.ts";
-import { gpt2Config } from "../src/models/gpt2/config.ts";
-import { Gpt2 } from "../src/models/gpt2/model.ts";
 import { loadClassifier, loadEncoder, loadModel } from "../src/models/load-model.ts";
-import { saveModel } from "../src/models/save-model.ts";
-import { initializeParameters } from "../src/nn/scope.ts";
 import { type AdaptOptions, adapt } from "../src/recipes/adapt/adapt.ts";
 import { readTargets } from "../src/recipes/adapt/methods.ts";
 import { parseGrid, runSweep } from "../src/recipes/adapt/sweep.ts";
 import { plinth, plinthFailure } from "./command-line.ts";
+import { LETTERS, saveTinyBase, tinyWords, writeRows } from "./tiny-base.ts";
 import { checkpointDigests, EventRecord, engine } from "./tiny-run.ts";
 
 const ENCODER = join(import.meta.dirname, "fixtures/encoder-tasks/fill");
-const LETTERS = "abcdefghijklmnopqrstuvwxyz .:\n";
-
 let root = "";
 beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), "plinth-adapt-"));
-  const tokenizer = trainCharTokenizer([LETTERS]);
-  const sizes = { width: 64, numLayers: 2, numHeads: 2, contextLength: 64 };
-  const model = new Gpt2(gpt2Config({ ...sizes, vocabularySize: tokenizer.vocabularySize }));
-  const weights = initializeParameters(model.parameters, new Random(1));
-  saveModel(join(root, "base"), { model, weights, tokenizer, card: "" });
-  const random = new Random(2);
-  const words = Array.from({ length: 120 }, () =>
-    Array.from({ length: 3 }, () => LETTERS[random.integer(4)]).join(""),
-  );
+  saveTinyBase(join(root, "base"));
+  const words = tinyWords(120);
   write(
     "copy.jsonl",
     words.map((word) => ({ prompt: word, completion: word[0] })),
@@ -91,7 +77,7 @@ beforeAll(() => {
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 function write(name: string, rows: readonly object[]): void {
-  writeFileSync(join(root, name), rows.map((row) => JSON.stringify(row)).join("\n"));
+  writeRows(join(root, name), rows);
 }
 
 /** A run on one of the files. */

@@ -5,6 +5,7 @@ import type { Weights } from "../core/weights.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Program } from "../engine/program.ts";
 import type { CausalLM } from "../models/contracts.ts";
+import { countFlops } from "../tensor/count-flops.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { BatchShape, ExampleStream, Examples } from "../train/objective.ts";
 import { cutExamples } from "../train/slices.ts";
@@ -12,12 +13,19 @@ import { bindWeights, compileOver } from "../train/weighted-program.ts";
 import { checkSameVocabulary, type Distillation, TEACHER_IDS, TEACHER_LOGITS } from "./distillation.ts";
 import { rowScores } from "./row-scores.ts";
 
+/** What the teacher computes for slices of one shape. */
+interface Lesson {
+  readonly program: Program;
+  /** Operations of one run. */
+  readonly flops: number;
+}
+
 /** A larger decoder whose weights stay as they are: mapped, quantised or in memory. */
 export class Teacher {
   readonly model: CausalLM;
   readonly #engine: Engine;
   readonly #weights: Weights;
-  readonly #programs = new Map<string, Program>();
+  readonly #programs = new Map<string, Lesson>();
 
   constructor(engine: Engine, model: CausalLM, weights: Weights) {
     this.#engine = engine;
@@ -25,11 +33,13 @@ export class Teacher {
     this.#weights = weights;
   }
 
-  /** The batch, with what the teacher says of each of its tokens. */
+  /** The batch, with what the teacher says of each of its tokens, and what that took. */
   async teach(examples: Examples, { options }: Distillation): Promise<Examples> {
     const parts: Readonly<Record<string, HostTensor>>[] = [];
+    let spent = 0;
     for (const { shape, inputs } of cutExamples(examples, this.model)) {
-      const program = this.#program(shape, options);
+      const { program, flops } = this.#lesson(shape, options);
+      spent += flops;
       const needed = Object.entries(inputs).filter(([name]) => program.inputs.has(name));
       parts.push(await program.run(Object.fromEntries(needed)));
     }
@@ -38,6 +48,7 @@ export class Teacher {
     const counts = examples.numTargets.nextToken!;
     return {
       ...examples,
+      flops: (examples.flops ?? 0) + spent,
       inputs: { ...examples.inputs, ...Object.fromEntries(taught) },
       numTargets: {
         ...(options.labelShare > 0 && { nextToken: counts }),
@@ -47,11 +58,11 @@ export class Teacher {
   }
 
   dispose(): void {
-    for (const program of this.#programs.values()) program.dispose();
+    for (const { program } of this.#programs.values()) program.dispose();
     this.#programs.clear();
   }
 
-  #program(shape: BatchShape, { topK, pack }: Distillation["options"]): Program {
+  #lesson(shape: BatchShape, { topK, pack }: Distillation["options"]): Lesson {
     const { batchSize: B, contextLength: T } = shape;
     const key = [B, T, topK, pack].join();
     const known = this.#programs.get(key);
@@ -67,8 +78,9 @@ export class Teacher {
     }
     const program = compileOver(this.#engine, "teacher", outputs, this.#weights);
     bindWeights(program, this.#weights);
-    this.#programs.set(key, program);
-    return program;
+    const lesson = { program, flops: countFlops(Object.values(outputs)) };
+    this.#programs.set(key, lesson);
+    return lesson;
   }
 }
 

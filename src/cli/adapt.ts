@@ -12,7 +12,17 @@ import { TASKS } from "../recipes/adapt/tasks.ts";
 import { applySettings } from "../recipes/recipe.ts";
 import { showQuality } from "../train/quality.ts";
 import { commandName } from "./command-name.ts";
-import { boolean, choice, integer, list, required, type SettingValue, settings, text } from "./flag-specs.ts";
+import {
+  boolean,
+  choice,
+  integer,
+  list,
+  model,
+  required,
+  type SettingValue,
+  settings,
+  text,
+} from "./flag-specs.ts";
 import { describeMachine, readMachine } from "./machine.ts";
 import { MODEL_ARGUMENT, MODEL_FLAGS, modelDirectory } from "./model-argument.ts";
 import { defineVerb, type Verb } from "./verb.ts";
@@ -50,6 +60,9 @@ export const adapt: Verb = defineVerb({
       describe: "rows that agree in this column stay on one side of the split",
       placeholder: "COLUMN",
     }),
+    teacher: model({
+      describe: `a larger decoder with the same tokenizer to learn from, too (${taughtTasks()}); see distill.weight, .temperature, .topK`,
+    }),
     out: required(text({ describe: "directory for everything the run makes", placeholder: "DIR" })),
     set: settings({ describe: "change settings, e.g. train.steps=300 lora.rank=16 data.longRows=truncate" }),
     sweep: list({
@@ -65,6 +78,8 @@ export const adapt: Verb = defineVerb({
     const base = modelDirectory(word!);
     // A base that qlora quantises is read a matrix at a time, and never held whole.
     if (flags.checkMemory && flags.method !== "qlora") checkMemory(base);
+    const teacher = flags.teacher === undefined ? undefined : modelDirectory(flags.teacher);
+    if (flags.checkMemory && teacher !== undefined) checkMemory(teacher);
     const display = out.openDisplay();
     const options: AdaptOptions = {
       engine: new Engine(flags.threads === undefined ? {} : { threads: flags.threads }),
@@ -72,7 +87,7 @@ export const adapt: Verb = defineVerb({
       baseName: word!,
       ...{ task: flags.task, method: flags.method, resume: flags.resume, directory: flags.out, signal },
       checkMemory: flags.checkMemory,
-      ...readData(flags),
+      ...readData({ ...flags, teacher }),
       machine: describeMachine(readMachine()),
       command: commandName(),
       onEvent: (event) => display.handle(event),
@@ -99,6 +114,12 @@ function describeTable(what: string, table: Readonly<Record<string, { readonly s
   return `${what}: ${lines.join("; ")}`;
 }
 
+/** Those that can have a teacher. */
+function taughtTasks(): string {
+  const tasks = Object.values(TASKS).filter(({ canBeTaught }) => canBeTaught);
+  return tasks.map(({ name }) => name).join(", ");
+}
+
 interface DataFlags {
   readonly data: readonly string[];
   readonly validation: readonly string[];
@@ -106,11 +127,13 @@ interface DataFlags {
   readonly each: string | undefined;
   readonly group: string | undefined;
   readonly set: Readonly<Record<string, SettingValue>>;
+  /** Its directory. */
+  readonly teacher: string | undefined;
 }
 
-/** Where examples come from; a share to hold out is a setting. */
+/** Where examples come from; a share to hold out is a setting, and so is a teacher. */
 function readData(flags: DataFlags): { readonly data: DataSources; readonly settings: AdaptInput } {
-  const { data: paths, validation, field, each, group } = flags;
+  const { data: paths, validation, field, each, group, teacher } = flags;
   const reading: Omit<LoadOptions, "paths"> = {
     mapping: parseFieldMapping(field),
     ...(each !== undefined && { each }),
@@ -118,19 +141,29 @@ function readData(flags: DataFlags): { readonly data: DataSources; readonly sett
   };
   const share =
     validation.length === 1 && /^[\d.]+(e-?\d+)?$/i.test(validation[0]!) ? validation[0] : undefined;
-  if (share !== undefined && Object.hasOwn(flags.set, "data.validationShare")) {
-    throw new ConfigError({
-      where: "--validation",
-      expected: "the share once",
-      got: "a second one by --set data.validationShare",
-    });
-  }
+  const { set } = flags;
+  if (share !== undefined) refuseSecond(set, "--validation", "share", "data.validationShare");
+  if (teacher !== undefined) refuseSecond(set, "--teacher", "teacher", "distill.teacher");
   const held = share === undefined && validation.length > 0 ? { ...reading, paths: validation } : undefined;
-  const all = share === undefined ? flags.set : { ...flags.set, "data.validationShare": Number(share) };
+  const all = {
+    ...set,
+    ...(share !== undefined && { "data.validationShare": Number(share) }),
+    ...(teacher !== undefined && { "distill.teacher": teacher }),
+  };
   return {
     data: { training: { ...reading, paths }, ...(held && { validation: held }) },
     settings: applySettings({}, all) as AdaptInput,
   };
+}
+
+/** @throws {ConfigError} if what a flag says is set as well. */
+function refuseSecond(set: DataFlags["set"], flag: string, what: string, key: string): void {
+  if (!Object.hasOwn(set, key)) return;
+  throw new ConfigError({
+    where: flag,
+    expected: `the ${what} once`,
+    got: `a second one by --set ${key}`,
+  });
 }
 
 function summaryOf(result: AdaptResult) {

@@ -48,6 +48,13 @@ test("every verb that takes a model takes an id: offline it has to be in the cac
   }
 });
 
+test("so does a flag that names a model", async () => {
+  const words = ["adapt", cache, "--task", "text", "--data", "x.txt", "--out", join(cache, "out")];
+  const { code, stderr } = await plinth([...words, "--teacher", "someone/tiny@v1", "--offline"]);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^plinth: someone\/tiny@v1: expected the model in .*, got none\. Go online once/);
+});
+
 test("what Python downloaded is used as it lies in the cache", async () => {
   const commit = "0123456789abcdef0123456789abcdef01234567";
   const model = join(cache, "models--someone--gpt2");

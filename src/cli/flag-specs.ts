@@ -12,6 +12,8 @@ export interface FlagSpec<T> {
   readonly fallback: T;
   /** @throws {ConfigError} naming `flag` when a raw value is not acceptable. */
   readonly read: (raw: readonly string[], flag: string) => T;
+  /** The value names a model, as `PositionalSpec.isModel` says of words. */
+  readonly isModel?: true;
 }
 
 interface FlagOptions<F> {
@@ -36,6 +38,11 @@ export function text<const F extends string | undefined = undefined>(
   options: FlagOptions<F>,
 ): FlagSpec<string | F> {
   return one(options, "TEXT", (raw) => raw);
+}
+
+/** A model beside the verb's own: a directory, or an id on Hugging Face with its revision. */
+export function model(options: Omit<FlagOptions<undefined>, "fallback">): FlagSpec<string | undefined> {
+  return { ...text({ placeholder: "MODEL", ...options }), isModel: true };
 }
 
 /** One of a fixed set of words. */

@@ -4,7 +4,7 @@ import { nearest } from "../core/nearest.ts";
 import { readArguments } from "./flags.ts";
 import { COMMON_FLAGS, hubFlags, renderOverview, renderVerbHelp } from "./help.ts";
 import { type CloseableOutput, createOutput, type OutputStreams } from "./output.ts";
-import type { Verb } from "./verb.ts";
+import type { Verb, VerbContext } from "./verb.ts";
 import type { VerbEntry } from "./verbs.ts";
 
 /** What the command line reaches of the outside; a test passes its own. */
@@ -78,8 +78,8 @@ async function runVerb(name: string, words: readonly string[], host: CliHost): P
   const out = createOutput(host, flags.json);
   host.onStart?.((line) => out.notice(line));
   try {
-    const words = await findModels(verb, positionals, flags as HubFlagValues, host, out);
-    await verb.run({ flags, positionals: words, out, signal: host.signal });
+    const found = await findModels(verb, { positionals, flags }, host, out);
+    await verb.run({ ...found, out, signal: host.signal });
   } finally {
     out.close(); // before any error line, which would otherwise land inside the live block
   }
@@ -96,18 +96,17 @@ function modelFirst({ positionals: [first], flags }: Verb, words: readonly strin
   return next === undefined || next.startsWith("--") ? words : [next, ...words.toSpliced(at, 2)];
 }
 
-/** Words that name models, as directories: downloaded where they are ids. */
+/** Words and flags, those that name models as directories: downloaded where they are ids. */
 async function findModels(
-  { positionals: specs }: Verb,
-  positionals: readonly string[],
-  { revision, offline }: HubFlagValues,
+  { positionals: specs, flags: flagSpecs }: Verb,
+  { positionals, flags }: Pick<VerbContext, "positionals" | "flags">,
   host: CliHost,
   out: CloseableOutput,
-): Promise<readonly string[]> {
-  if (!specs.some(({ isModel }) => isModel)) return positionals;
+): Promise<Pick<VerbContext, "positionals" | "flags">> {
+  if (!specs.some(({ isModel }) => isModel)) return { positionals, flags };
   const { findModel } = await import("./find-model.ts");
+  const { revision, offline } = flags as HubFlagValues;
   const options = {
-    revision,
     offline: offline || undefined, // not given, the environment decides
     signal: host.signal,
     notice: (line: string) => out.notice(line),
@@ -115,9 +114,14 @@ async function findModels(
   };
   const words: string[] = [];
   for (const [i, word] of positionals.entries()) {
-    words.push(specs[i]?.isModel ? await findModel(word, options) : word);
+    words.push(specs[i]?.isModel ? await findModel(word, { ...options, revision }) : word);
   }
-  return words;
+  const values: Record<string, unknown> = { ...flags };
+  for (const [name, { isModel }] of Object.entries(flagSpecs)) {
+    const word = values[name];
+    if (isModel && typeof word === "string") values[name] = await findModel(word, options);
+  }
+  return { positionals: words, flags: values };
 }
 
 interface HubFlagValues {

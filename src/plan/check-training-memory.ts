@@ -43,12 +43,14 @@ export function checkTrainingMemory(
 }
 
 function describe(forecast: TrainingForecast): string {
-  const { trainedBytes, initialBytes, frozenBytes, gradientBytes, momentBytes, activationBytes } = forecast;
+  const { trainedBytes, initialBytes, frozenBytes, gradientBytes, momentBytes, activationBytes, heldBytes } =
+    forecast;
   const parts: readonly [string, number][] = [
     ["weights", trainedBytes + initialBytes + frozenBytes],
     ["gradients", gradientBytes],
     ["optimizer", momentBytes],
     ["activations", activationBytes],
+    ...(heldBytes > 0 ? [["beside the run", heldBytes] as [string, number]] : []),
   ];
   return parts.map(([name, bytes]) => `${name} ${gigabytes(bytes)}`).join(", ");
 }

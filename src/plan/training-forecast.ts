@@ -27,6 +27,8 @@ export interface TrainingMemoryRequest {
   readonly initialWeights?: Weights;
   /** Sequences of a batch that must stay together; default 1. */
   readonly group?: number;
+  /** What is held beside the run, such as a teacher; default 0. */
+  readonly heldBytes?: number;
 }
 
 /** Most memory that a run takes, in bytes. */
@@ -43,6 +45,8 @@ export interface TrainingForecast {
   readonly momentBytes: number;
   /** Results of the forward and the backward pass of a slice, and what lies between them in the runtime's memory. */
   readonly activationBytes: number;
+  /** What is held beside the run. */
+  readonly heldBytes: number;
   /** Node, the runtime's library, the program, and small things. */
   readonly processBytes: number;
   readonly totalBytes: number;
@@ -68,7 +72,14 @@ const WORKSPACE_SHARE = 0.2;
  * forecastTraining({ objective: new NextToken(model), options: trainOptions({ batchSize: 8 }) }).totalBytes / 1e9;
  */
 export function forecastTraining(request: TrainingMemoryRequest): TrainingForecast {
-  const { objective, options, frozen = new Map(), initialWeights = new Map(), group = 1 } = request;
+  const {
+    objective,
+    options,
+    frozen = new Map(),
+    initialWeights = new Map(),
+    group = 1,
+    heldBytes = 0,
+  } = request;
   const { batchSize, contextLength } = options;
   const slice = { batchSize: sliceSize(objective.model, { batchSize, contextLength }, group), contextLength };
   const numTrained = arenaSize(objective.model.parameters);
@@ -82,6 +93,7 @@ export function forecastTraining(request: TrainingMemoryRequest): TrainingForeca
     momentBytes:
       2 * numTrained * (options.optimizerState === "int8" ? 1 + FLOAT_BYTES / CODED_BLOCK_SIZE : FLOAT_BYTES),
     activationBytes: (1 + WORKSPACE_SHARE) * graphMemory(graph, frozen),
+    heldBytes,
     processBytes: PROCESS_BYTES + NODE_BYTES * reachableNodes(graph).length,
   };
   return { ...parts, totalBytes: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) };

@@ -21,6 +21,8 @@ export interface Examples {
   readonly contextLength: number;
   /** So many neighbouring sequences belong together, such as the two sides of a pair: a slice never parts them. Default 1. */
   readonly group?: number;
+  /** Floating-point operations that it took to make the batch, such as a teacher's; default 0. */
+  readonly flops?: number;
 }
 
 /** Endless training examples. Where it stands is JSON: restored from it, another gives what would have followed. */

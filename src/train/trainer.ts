@@ -134,7 +134,8 @@ class Trainer {
       await this.#optimizer.update(progress.step + 1 - progress.skipped, learningRate, clip);
     }
     const shapes = batches.map(batchShapeOf);
-    const flops = shapes.reduce((sum, shape) => sum + this.#flopsOf(shape), 0);
+    const made = batches.reduce((sum, batch) => sum + (batch.flops ?? 0), 0);
+    const flops = shapes.reduce((sum, shape) => sum + this.#flopsOf(shape), made);
     const numTokens = shapes.reduce((sum, shape) => sum + shape.batchSize * shape.contextLength, 0);
     progress.step += 1;
     progress.flops += flops;

@@ -4,6 +4,7 @@ import { suggest } from "../../core/nearest.ts";
 import type { LongRows } from "../../data/rows/fit-context.ts";
 import { type TrainOptions, trainOptions } from "../../train/options.ts";
 import type { ChosenMethod } from "./method.ts";
+import { DISTILL, readDistill } from "./distill.ts";
 import { METHODS } from "./methods.ts";
 import type { Task } from "./task.ts";
 import { TASKS } from "./tasks.ts";
@@ -64,7 +65,8 @@ export function readAdaptRecipe(taskName: string, methodName: string, input: Ada
       got: `"${method.name}"`,
     });
   }
-  const own = [method.section, task.section].filter((name) => name !== undefined);
+  const taught = readTaught(task, input[DISTILL]);
+  const own = [method.section, task.section, DISTILL].filter((name) => name !== undefined);
   checkSections(input, ["data", "batch", ...own, "train"]);
   const chosen = method.choose(input[method.section ?? ""] ?? {});
   const section = (name: string | undefined, settings: object) =>
@@ -75,6 +77,7 @@ export function readAdaptRecipe(taskName: string, methodName: string, input: Ada
     batch: readFields<BatchRecipe>("batch", BATCH_FIELDS, input.batch ?? {}),
     ...section(method.section, chosen.settings),
     ...section(task.section, task.readSettings(input[task.section ?? ""] ?? {})),
+    ...taught,
     train: trainOptions({ ...method.train, ...task.train, ...input.train }),
   };
   return { recipe, task, method: chosen };
@@ -92,6 +95,18 @@ const BATCH_FIELDS = {
   tokenBudget: integer(0, 2 ** 31, 0),
   pack: boolean(false),
 };
+
+/** The section of a teacher, where there is one. */
+function readTaught(task: Task, input: object | undefined): Readonly<Record<string, object>> {
+  if (input === undefined) return {};
+  if (task.canBeTaught) return { [DISTILL]: readDistill(input) };
+  const able = Object.values(TASKS).filter(({ canBeTaught }) => canBeTaught);
+  throw new ConfigError({
+    where: "teacher",
+    expected: `a task that can learn from one: ${able.map(({ name }) => name).join(", ")}`,
+    got: `"${task.name}"`,
+  });
+}
 
 function choose<T>(what: string, table: Readonly<Record<string, T>>, name: string): T {
   if (Object.hasOwn(table, name)) return table[name]!;

@@ -19,6 +19,7 @@ import { beginRunDirectory, checkRunDirectory, MODEL_DIRECTORY } from "../run-di
 import { adaptCard, type CardFacts } from "./adapt-card.ts";
 import { type AdaptInput, type ReadRecipe, readAdaptRecipe } from "./adapt-recipe.ts";
 import { type Costs, measureCosts } from "./costs.ts";
+import { measureBaseline } from "./measure-baseline.ts";
 import type { BaseModel } from "./method.ts";
 import { prepareBase } from "./prepare-base.ts";
 import { saveResult } from "./save-result.ts";
@@ -107,7 +108,9 @@ async function adaptPrepared<M extends BaseModel>(
   const { recipe, method } = read;
   const trainee = assembleTrainee(prepared, method, recipe.train.seed);
   if (options.checkMemory ?? true) checkRun(prepared, trainee, recipe.train);
-  const before = await scoreBefore(prepared, trainee);
+  // The run's own measure, before anything is learnt.
+  const first = prepared.measure(trainee.model, over(trainee.frozen, trainee.initialWeights));
+  const before = await measureBaseline("before adapting", first);
   const baselines = [...prepared.baselines, before];
   const title = `${describeRun(prepared.model)} · ${recipe.adapt.task} by ${recipe.adapt.method}`;
   const resultDirectory = join(directory, trainee.adapter ? ADAPTER_DIRECTORY : MODEL_DIRECTORY);
@@ -150,25 +153,11 @@ async function adaptPrepared<M extends BaseModel>(
 
 /** @throws {EnvironmentError} if the run will not fit into memory. */
 function checkRun<M extends BaseModel>(
-  { group = 1 }: PreparedTask<M>,
+  { group = 1, heldBytes = 0 }: PreparedTask<M>,
   { objective, initialWeights, frozen }: Trainee<M>,
   options: TrainOptions,
 ): void {
-  checkTrainingMemory({ objective, initialWeights, frozen, options, group });
-}
-
-/** How the base does by the run's own measure before anything is learnt. */
-async function scoreBefore<M extends BaseModel>(
-  prepared: PreparedTask<M>,
-  trainee: Trainee<M>,
-): Promise<Baseline> {
-  const measure = prepared.measure(trainee.model, over(trainee.frozen, trainee.initialWeights));
-  try {
-    const { numTokens, lossNats, ...quality } = await measure.run();
-    return { label: "before adapting", ...quality };
-  } finally {
-    measure.dispose();
-  }
+  checkTrainingMemory({ objective, initialWeights, frozen, options, group, heldBytes });
 }
 
 /** What the report says from the beginning. */

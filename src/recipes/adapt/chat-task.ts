@@ -6,9 +6,10 @@ import { integer, readFields } from "../../core/fields.ts";
 import { CHAT } from "../../data/rows/chat-kinds.ts";
 import type { Chat } from "../../data/rows/examples.ts";
 import type { Row } from "../../data/rows/load-examples.ts";
-import { encodeSides, loadDecoder, prepareDecoderTask } from "./decoder-task.ts";
+import { encodeSides, useDecoderTask } from "./decoder-task.ts";
 import { judgeAnswers, type Question, writeAnswer } from "./judge-answers.ts";
 import { loadData } from "./load-data.ts";
+import { loadDecoder } from "./load-decoder.ts";
 import type { Task } from "./task.ts";
 
 /** How models are judged. */
@@ -25,10 +26,11 @@ export const CHAT_TASK: Task = {
   summary: "answer in conversations, with tools where they have any",
   fields: CHAT.fields,
   section: "chat",
+  canBeTaught: true,
   train: { contextLength: 512, steps: 500 },
   readSettings,
   prepare: async (context, use) => {
-    const base = loadDecoder(context);
+    const base = loadDecoder(context.base, context.recipe);
     const { tokenizer } = base;
     const template = loadChatTemplate(context.base) ?? plainTemplate(tokenizer, context.onNotice);
     const data = await loadData(CHAT, context);
@@ -38,15 +40,16 @@ export const CHAT_TASK: Task = {
       ...{ engine: context.engine, tokenizer },
     };
     const source = template.defaultSource;
-    return use(
-      prepareDecoderTask({
+    return useDecoderTask(
+      {
         ...{ base, data, context, metric: "perplexity" as const },
         ...encodeSides(data, context, (example) => chatRow(tokenizer, template, example)),
         ...(source !== undefined && { files: { "chat_template.jinja": source } }),
         judge: (of, weights) => judgeAnswers(of, weights, questions, answering),
         ...(questions[0] && { sample: (of, weights) => writeAnswer(of, weights, questions[0]!, answering) }),
         nextCommands: (directory) => [`chat ${directory}`],
-      }),
+      },
+      use,
     );
   },
 };

@@ -3,58 +3,20 @@ import { PackedNextToken } from "../../adapt/packed-next-token.ts";
 import { RowMeasure, type RowMetric } from "../../adapt/row-measure.ts";
 import { rowStream } from "../../adapt/row-stream.ts";
 import type { TrainingRow } from "../../adapt/training-row.ts";
-import type { Tokenizer } from "../../codecs/tokenizer.ts";
-import { ConfigError, DataError } from "../../core/errors.ts";
 import type { Weights } from "../../core/weights.ts";
 import type { Row } from "../../data/rows/load-examples.ts";
 import type { CausalLM } from "../../models/contracts.ts";
-import { loadModel } from "../../models/load-model.ts";
 import { saveModel } from "../../models/save-model.ts";
 import { NextToken } from "../../train/next-token.ts";
-import type { Measure } from "../../train/objective.ts";
+import type { ExampleStream, Measure } from "../../train/objective.ts";
 import type { TableRow } from "../../train/report/html.ts";
 import { formatCount } from "../../train/report/quantities.ts";
+import type { AdaptRecipe } from "./adapt-recipe.ts";
+import { type Lessons, openLessons } from "./distill.ts";
 import { hashExamples, type LoadedData } from "./load-data.ts";
-import type { PreparedTask, TaskContext } from "./task.ts";
-
-/** A decoder with its tokenizer. */
-export interface LoadedDecoder {
-  readonly directory: string;
-  readonly model: CausalLM;
-  readonly weights: Weights;
-  readonly tokenizer: Tokenizer;
-}
-
-/**
- * Loads the base of a task that continues text.
- *
- * @throws as `loadModel`
- * @throws {DataError} if it has no tokenizer.
- * @throws {ConfigError} if the run's context is longer than the base's.
- */
-export function loadDecoder({ base: directory, recipe }: TaskContext): LoadedDecoder {
-  const { model, weights, tokenizer } = loadModel(directory);
-  const { contextLength } = recipe.train;
-  checkContext(contextLength, model.shape.contextLength);
-  if (tokenizer) return { directory, model, weights, tokenizer };
-  throw new DataError({
-    where: directory,
-    expected: "a base with a tokenizer",
-    got: "one without",
-    fix: "Put its tokenizer.json beside the weights.",
-  });
-}
-
-/** @throws {ConfigError} if rows may be longer than the base can read. */
-export function checkContext(asked: number, most: number): void {
-  if (asked <= most) return;
-  throw new ConfigError({
-    where: "train.contextLength",
-    expected: `at most the base's ${most}`,
-    got: `${asked}`,
-    fix: `Set train.contextLength=${most} or less.`,
-  });
-}
+import type { LoadedDecoder } from "./load-decoder.ts";
+import { measureBaseline } from "./measure-baseline.ts";
+import type { PreparedTask, TaskContext, UsePrepared } from "./task.ts";
 
 /** What is different between tasks that continue text. */
 export interface DecoderTaskOptions<T> {
@@ -73,31 +35,58 @@ export interface DecoderTaskOptions<T> {
   readonly nextCommands: PreparedTask<CausalLM>["nextCommands"];
 }
 
-/** A task that trains a decoder to write the learnt part of rows. */
-export function prepareDecoderTask<T>(options: DecoderTaskOptions<T>): PreparedTask<CausalLM> {
-  const { base, data, context, rows, facts, metric, restate = (measure) => measure } = options;
+/**
+ * Hands on a task that trains a decoder to write the learnt part of rows, from a teacher too where the recipe has one.
+ *
+ * @throws as `openLessons`
+ */
+export async function useDecoderTask<T, R>(options: DecoderTaskOptions<T>, use: UsePrepared<R>): Promise<R> {
+  const { base, context, rows, metric, restate = (measure) => measure } = options;
+  const { engine, recipe } = context;
+  const lessons = openLessons(engine, base, recipe);
+  try {
+    const measure = (of: CausalLM, values: Weights) =>
+      restate(new RowMeasure(engine, of, values, rows.heldOut, { ...batchingOf(recipe), metric }));
+    const baselines = lessons
+      ? [await measureBaseline("the teacher", measure(lessons.teacher.model, lessons.teacher.weights))]
+      : [];
+    return await use({ ...prepareDecoderTask(options, lessons), measure, baselines });
+  } finally {
+    lessons?.dispose();
+  }
+}
+
+function prepareDecoderTask<T>(
+  options: DecoderTaskOptions<T>,
+  lessons: Lessons | undefined,
+): Omit<PreparedTask<CausalLM>, "measure" | "baselines"> {
+  const { base, data, context, rows, facts } = options;
   const { model, tokenizer, weights } = base;
   const { engine, recipe } = context;
-  const { batchSize, contextLength, seed } = recipe.train;
-  const { maxBuckets, tokenBudget, pack } = recipe.batch;
-  const batching = {
-    ...{ batchSize, contextLength, maxBuckets },
-    ...(tokenBudget > 0 && { tokenBudget }),
-  };
+  const { pack } = recipe.batch;
+  const { seed } = recipe.train;
+  const examples = rowStream(rows.training, { ...batchingOf(recipe), seed, pack }) as ExampleStream;
+  const plain = (of: CausalLM) => (pack ? new PackedNextToken(of) : new NextToken(of));
   return {
-    ...{ engine, model, weights, tokenizer, head: [], headModules: [], baselines: [] },
-    examples: rowStream(rows.training, { ...batching, seed, pack }),
+    ...{ engine, model, weights, tokenizer, head: [], headModules: [] },
+    examples: lessons ? lessons.examples(examples) : examples,
     dataHash: hashExamples(data.training, data.validation),
-    corpus: [...data.facts, ...facts],
-    objective: (of) => (pack ? new PackedNextToken(of) : new NextToken(of)),
-    measure: (of, values) =>
-      restate(new RowMeasure(engine, of, values, rows.heldOut, { ...batching, metric })),
+    corpus: [...data.facts, ...facts, ...(lessons?.facts ?? [])],
+    ...(lessons && { heldBytes: lessons.heldBytes }),
+    objective: lessons ? lessons.objective : plain,
     judge: options.judge,
     ...(options.sample && { sample: options.sample }),
     ...(options.files && { files: options.files }),
     save: (directory, values, card) => saveModel(directory, { model, weights: values, tokenizer, card }),
     nextCommands: options.nextCommands,
   };
+}
+
+function batchingOf({
+  train: { batchSize, contextLength },
+  batch: { maxBuckets, tokenBudget },
+}: AdaptRecipe) {
+  return { ...{ batchSize, contextLength, maxBuckets }, ...(tokenBudget > 0 && { tokenBudget }) };
 }
 
 /**

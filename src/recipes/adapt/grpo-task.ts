@@ -14,8 +14,8 @@ import type { Row } from "../../data/rows/load-examples.ts";
 import { INSTRUCTION } from "../../data/rows/text-kinds.ts";
 import type { CausalLM } from "../../models/contracts.ts";
 import { saveModel } from "../../models/save-model.ts";
-import { loadDecoder } from "./decoder-task.ts";
 import { hashExamples, loadData } from "./load-data.ts";
+import { loadDecoder } from "./load-decoder.ts";
 import type { Task } from "./task.ts";
 
 interface GrpoSettings {
@@ -49,7 +49,7 @@ export const GRPO: Task = {
   prepare: async (context, use) => {
     const settings = context.recipe.grpo as GrpoSettings;
     const { engine, recipe } = context;
-    const base = loadDecoder(context);
+    const base = loadDecoder(context.base, recipe);
     const { model, weights, tokenizer } = base;
     const data = await loadData(INSTRUCTION, context);
     const reward = readReward(settings);

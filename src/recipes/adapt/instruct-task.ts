@@ -2,9 +2,10 @@ import { instructionRow } from "../../adapt/instruction-row.ts";
 import { boolean, integer, oneOf, readFields } from "../../core/fields.ts";
 import type { Instruction } from "../../data/rows/examples.ts";
 import { INSTRUCTION } from "../../data/rows/text-kinds.ts";
-import { encodeSides, loadDecoder, prepareDecoderTask } from "./decoder-task.ts";
+import { encodeSides, useDecoderTask } from "./decoder-task.ts";
 import { judgeAnswers, writeAnswer } from "./judge-answers.ts";
 import { loadData } from "./load-data.ts";
+import { loadDecoder } from "./load-decoder.ts";
 import type { Task } from "./task.ts";
 
 /** How instructions are put, and how models are judged. */
@@ -24,10 +25,11 @@ export const INSTRUCT: Task = {
   summary: "write the completion of a prompt",
   fields: INSTRUCTION.fields,
   section: "instruct",
+  canBeTaught: true,
   train: { contextLength: 256, steps: 500 },
   readSettings,
   prepare: async (context, use) => {
-    const base = loadDecoder(context);
+    const base = loadDecoder(context.base, context.recipe);
     const { tokenizer } = base;
     const settings = context.recipe.instruct as InstructSettings;
     const put = ({ prompt, completion }: Instruction): Instruction => ({
@@ -40,14 +42,15 @@ export const INSTRUCT: Task = {
       return { prompt, completion, where, ids: tokenizer.encodeInput(prompt).ids };
     });
     const answering = { ...settings, engine: context.engine, tokenizer };
-    return use(
-      prepareDecoderTask({
+    return useDecoderTask(
+      {
         ...{ base, data, context, metric: settings.metric },
         ...encodeSides(data, context, (example) => instructionRow(tokenizer, put(example))),
         judge: (of, weights) => judgeAnswers(of, weights, questions, answering),
         sample: (of, weights) => writeAnswer(of, weights, questions[0]!, answering),
         nextCommands: (directory) => [`generate ${directory} --prompt "…" --temperature 0`],
-      }),
+      },
+      use,
     );
   },
 };

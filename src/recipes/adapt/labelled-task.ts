@@ -17,8 +17,9 @@ import type { Parameter } from "../../nn/scope.ts";
 import type { TableRow } from "../../train/report/html.ts";
 import { renderMistakes } from "../../train/report/mistakes.ts";
 import type { Baseline } from "../../train/report.ts";
-import { checkContext, describeLong } from "./decoder-task.ts";
+import { describeLong } from "./decoder-task.ts";
 import { hashExamples, type LoadedData } from "./load-data.ts";
+import { checkContext } from "./load-decoder.ts";
 import type { BaseModel } from "./method.ts";
 import type { Judgement, PreparedTask, TaskContext, UsePrepared } from "./task.ts";
 

@@ -17,8 +17,9 @@ import type { Row } from "../../data/rows/load-examples.ts";
 import type { CausalLM } from "../../models/contracts.ts";
 import { saveClassifier, saveModel } from "../../models/save-model.ts";
 import type { TableRow } from "../../train/report/html.ts";
-import { describeLong, type LoadedDecoder, loadDecoder } from "./decoder-task.ts";
+import { describeLong } from "./decoder-task.ts";
 import { hashExamples, loadData } from "./load-data.ts";
+import { type LoadedDecoder, loadDecoder } from "./load-decoder.ts";
 import type { PreparedTask, Task, TaskContext } from "./task.ts";
 
 interface PreferenceSettings extends DpoOptions {
@@ -138,7 +139,7 @@ async function loadPairs(context: TaskContext, lineBreak: boolean): Promise<Load
     const expected = "an even number: each pair is two sequences";
     throw new ConfigError({ where: "train.batchSize", expected, got: `${recipe.train.batchSize}` });
   }
-  const base = loadDecoder(context);
+  const base = loadDecoder(context.base, recipe);
   const { tokenizer } = base;
   const template = loadChatTemplate(context.base) ?? plainChatTemplate(tokenizer);
   const data = await loadData(PREFERENCE, context);

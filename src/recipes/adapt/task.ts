@@ -49,6 +49,8 @@ export interface PreparedTask<M extends BaseModel> extends Unfitted<M> {
   readonly examples: ExampleStream | ((model: M, weights: Weights) => ExampleStream);
   /** Sequences of a batch that go through together; default 1. */
   readonly group?: number;
+  /** What it holds in memory beside the model, such as a teacher; default 0. */
+  readonly heldBytes?: number;
   /** Identifies what is trained on and measured with. */
   readonly dataHash: string;
   /** Facts about the data, for the report. */
@@ -81,6 +83,8 @@ export interface Task {
   readonly section?: string;
   /** Methods that suit it; default: all. */
   readonly methods?: readonly string[];
+  /** It continues text, and can be learnt from a teacher, too. */
+  readonly canBeTaught?: boolean;
   /** Training options that suit it, whatever the method. */
   readonly train: Partial<TrainOptions>;
   /** @throws {ConfigError} if a setting is unknown or out of range. */

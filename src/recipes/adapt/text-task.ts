@@ -6,8 +6,9 @@ import { TEXT } from "../../data/rows/text-kinds.ts";
 import { bitsPerByte } from "../../eval/bits-per-byte.ts";
 import type { Measure } from "../../train/objective.ts";
 import { sampleText } from "../sample-text.ts";
-import { loadDecoder, prepareDecoderTask } from "./decoder-task.ts";
+import { useDecoderTask } from "./decoder-task.ts";
 import { loadData } from "./load-data.ts";
+import { loadDecoder } from "./load-decoder.ts";
 import type { Task } from "./task.ts";
 
 /** Continued pretraining: the base learns more text, of another kind than it knows. */
@@ -15,10 +16,11 @@ export const TEXT_TASK: Task = {
   name: "text",
   summary: "continue text of another kind: pretraining that goes on",
   fields: TEXT.fields,
+  canBeTaught: true,
   train: { contextLength: 256, steps: 500 },
   readSettings: () => ({}),
   prepare: async (context, use) => {
-    const base = loadDecoder(context);
+    const base = loadDecoder(context.base, context.recipe);
     const { tokenizer } = base;
     const { engine, recipe } = context;
     const { contextLength, seed } = recipe.train;
@@ -26,14 +28,15 @@ export const TEXT_TASK: Task = {
     const cut = (rows: readonly Row<Text>[]) => cutWindows(rows, tokenizer, contextLength);
     const rows = { training: cut(data.training), heldOut: cut(data.validation) };
     const bytes = rows.heldOut.reduce((sum, row) => sum + predictedBytes(row, tokenizer), 0);
-    return use(
-      prepareDecoderTask({
+    return useDecoderTask(
+      {
         ...{ base, data, context, rows, facts: [], metric: "perplexity" as const },
         restate: (measure) => inBitsPerByte(measure, bytes),
         judge: async () => undefined,
         sample: (model, weights) => sampleText({ engine, model, tokenizer, prompt: "", seed }, weights),
         nextCommands: (directory) => [`generate ${directory} --prompt "…"`],
-      }),
+      },
+      use,
     );
   },
 };
