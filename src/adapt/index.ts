@@ -107,6 +107,7 @@ export {
   answerSpans,
   type WindowAnswer,
 } from "./tasks/answer-kind.ts";
+export { FrozenBody } from "./tasks/frozen-body.ts";
 export { LabelMeasure, type LabelMeasureOptions } from "./tasks/label-measure.ts";
 export { decoderWithHead, encoderWithHead, type Weighted, type WithHead } from "./tasks/new-head.ts";
 export { decoderScores, encoderScores, type ScoringModel, type TextIds } from "./tasks/scoring-model.ts";

@@ -29,6 +29,7 @@ export const IMPLIED: FlatRecipe = {
   "train.best": "loss",
   "train.recompute": false,
   "train.optimizerState": "float32",
+  "head.cacheBytes": 0,
 };
 
 /** Identifies the configuration of a run, whatever the order of its keys. */

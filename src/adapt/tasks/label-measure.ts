@@ -48,8 +48,9 @@ export class LabelMeasure<T, R> implements Measure {
   }
 
   async #measure() {
-    const { kind } = this.#objective;
+    const { kind, model } = this.#objective;
     const { rows } = this.#options;
+    await model.prepare?.(rows, this.#options);
     const readings: R[] = [];
     let [total, weight] = [0, 0];
     for (const batch of this.#batches) {

@@ -31,6 +31,14 @@ export interface ScoringModel {
    * very low at padding.
    */
   scores(shape: BatchShape): Readonly<Record<string, Tensor>>;
+  /**
+   * Computes what {@link feeds} needs of these texts besides their ids, where it is not known yet: features of a frozen body. Gives the
+   * operations that took.
+   */
+  prepare?(
+    texts: readonly TextIds[],
+    batching: { readonly contextLength: number; readonly maxBuckets?: number },
+  ): Promise<number>;
   /** The inputs for texts padded to that length. */
   feeds(texts: readonly TextIds[], contextLength: number): Record<string, HostTensor>;
 }

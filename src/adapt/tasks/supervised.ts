@@ -2,7 +2,7 @@ import { chooseBuckets } from "../../data/rows/length-buckets.ts";
 import { batchAll, type RowBatch, RowBatches, type RowCursor } from "../../data/rows/row-batches.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import type { BatchShape, ExampleStream, Examples, Objective } from "../../train/objective.ts";
-import type { ScoringModel } from "./scoring-model.ts";
+import type { ScoringModel, TextIds } from "./scoring-model.ts";
 import type { TaskKind, TaskRow } from "./task-kind.ts";
 
 /**
@@ -70,22 +70,24 @@ export function taskStream<T, R>(
     ...{ maxRows: batchSize, seed },
     ...(tokenBudget !== undefined && { tokenBudget }),
   });
+  const draw = () => {
+    const { rows: places, paddedLength } = batches.next();
+    return objective.examples(
+      places.map((place) => rows[place]!),
+      paddedLength,
+    );
+  };
+  const { model } = objective;
   return {
-    next: () => {
-      const { rows: places, paddedLength } = batches.next();
-      return objective.examples(
-        places.map((place) => rows[place]!),
-        paddedLength,
-      );
-    },
+    next: () => model.prepare?.(rows, options).then((flops) => ({ ...draw(), flops })) ?? draw(),
     state: () => batches.state(),
     restore: (cursor) => batches.restore(cursor),
   };
 }
 
 /** All rows once, in batches for measuring. */
-export function measuredBatches<T>(
-  rows: readonly TaskRow<T>[],
+export function measuredBatches(
+  rows: readonly TextIds[],
   options: Pick<TaskBatching, "contextLength" | "maxBuckets">,
 ): RowBatch[] {
   const laid = lengthsOf(rows, options);
@@ -93,8 +95,8 @@ export function measuredBatches<T>(
   return batchAll({ ...laid, maxRows: MEASURED_TOKENS / LENGTH_UNIT, tokenBudget });
 }
 
-function lengthsOf<T>(
-  rows: readonly TaskRow<T>[],
+function lengthsOf(
+  rows: readonly TextIds[],
   { contextLength, maxBuckets = 4 }: Pick<TaskBatching, "contextLength" | "maxBuckets">,
 ) {
   const lengths = rows.map(({ ids }) => ids.length);

@@ -18,6 +18,7 @@ import type { TableRow } from "../../train/report/html.ts";
 import { renderMistakes } from "../../train/report/mistakes.ts";
 import type { Baseline } from "../../train/report.ts";
 import { describeLong } from "./decoder-task.ts";
+import { keepFeatures } from "./frozen-features.ts";
 import { hashExamples, type LoadedData } from "./load-data.ts";
 import { checkContext } from "./load-decoder.ts";
 import type { BaseModel } from "./method.ts";
@@ -99,7 +100,8 @@ function prepareCommon<M extends BaseModel, E, T, R>(
   const { maxBuckets, tokenBudget } = recipe.batch;
   checkContext(contextLength, describeModel(context.base).model.shape.contextLength);
   const { training, heldOut, facts } = encodeSides(context, task, tokenizer);
-  const objective = (of: M) => new Supervised(scores(of), kind);
+  const kept = keepFeatures(context, { model: scores(model), weights, training, heldOut });
+  const objective = (of: M) => new Supervised(kept.body ?? scores(of), kind);
   const measure = (of: M, values: Weights) =>
     new LabelMeasure(engine, objective(of), { rows: heldOut, weights: values, contextLength, maxBuckets });
   return {
@@ -110,7 +112,8 @@ function prepareCommon<M extends BaseModel, E, T, R>(
       ...(tokenBudget > 0 && { tokenBudget }),
     }),
     dataHash: hashExamples(data.training, data.validation),
-    corpus: [...data.facts, ...facts],
+    corpus: [...data.facts, ...facts, ...kept.facts],
+    heldBytes: kept.heldBytes,
     baselines: task.baselines(heldOut),
     judge: async (of, values) => {
       const measured = measure(of, values);

@@ -5,6 +5,7 @@ import { PrefixTuning } from "../../adapt/prefix-tuning.ts";
 import { PromptTuning } from "../../adapt/prompt-tuning.ts";
 import { ConfigError } from "../../core/errors.ts";
 import { boolean, integer, real, string } from "../../core/fields.ts";
+import type { HeadSettings } from "./frozen-features.ts";
 import {
   type BaseModel,
   defineMethod,
@@ -67,10 +68,11 @@ const FULL = defineMethod<object>({
   apply: ({ model, head }) => ({ model, trained: [...model.parameters, ...head] }),
 });
 
-const HEAD = defineMethod<object>({
+const HEAD = defineMethod<HeadSettings>({
   name: "head",
   summary: "only a new head on the base's hidden states",
-  fields: {},
+  section: "head",
+  fields: { cacheBytes: integer(0, Number.MAX_SAFE_INTEGER, 2 ** 30) },
   train: { learningRate: 1e-3, weightDecay: 0.01, beta2: 0.999 },
   apply: ({ model, head }) => {
     if (head.length > 0) return { model, trained: head };
