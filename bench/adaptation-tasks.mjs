@@ -1,107 +1,30 @@
-/** Real tasks as pairs of prompt and completion, split as each data set's own README says, from ../shared/data. */
-import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { gunzipSync } from "node:zlib";
-import { INSTRUCTION } from "../dist/data/rows/text-kinds.js";
+/** Real tasks to adapt a base to: those that `plinth eval` knows, with their rows from ../shared/data. */
+import { existsSync } from "node:fs";
+import { Random } from "../dist/core/random.js";
+import { defineTask, findTask } from "../dist/eval/tasks/task.js";
+import { loadTaskRows } from "../dist/eval/tasks/task-rows.js";
 import { SHARED_DATA } from "./corpus.mjs";
 
-/** One side of ten, by a hash of a name: the same name is always on the same side. */
-function isHeldOut(name) {
-  return createHash("sha256").update(name).digest()[0] % 10 === 0;
-}
-
-function linesOf(path) {
-  const bytes = readFileSync(join(SHARED_DATA, path));
-  return (path.endsWith(".gz") ? gunzipSync(bytes) : bytes).toString().trim().split("\n");
-}
-
-const rowsOf = (path) => linesOf(path).map((line) => JSON.parse(line));
-
-function split(rows, nameOf, examplesOf) {
-  const isWhole = ({ prompt, completion }) => Boolean(prompt && completion);
-  const side = (held) =>
-    rows
-      .filter((row) => isHeldOut(nameOf(row)) === held)
-      .flatMap(examplesOf)
-      .filter(isWhole);
-  return { train: side(false), heldOut: side(true) };
-}
-
-/** Name, and what it reads; `sizes` are numbers of training examples. */
-const TASKS = {
-  gsm8k: () => {
-    const side = (name) =>
-      rowsOf(`gsm8k/${name}.jsonl.gz`).map(({ question, answer }) => ({
-        prompt: `Question: ${question}\nAnswer: `,
-        completion: answer,
-      }));
-    return { train: side("train"), heldOut: side("dev") };
-  },
-  "tldr-command": () =>
-    split(
-      rowsOf("tldr-pages/pages-en.jsonl.gz"),
-      ({ name }) => name,
-      ({ examples }) => examples.map(({ task, command }) => ({ prompt: `${task}\n$ `, completion: command })),
-    ),
-  "tldr-line": () =>
-    split(
-      rowsOf("tldr-pages/pages-en.jsonl.gz"),
-      ({ name }) => name,
-      ({ name, examples, description }) => [
-        {
-          prompt: `${name}\n${examples
-            .slice(0, 4)
-            .map(({ task }) => `- ${task}`)
-            .join("\n")}\nIn short: `,
-          completion: description[0],
-        },
-      ],
-    ),
-  // The set is meant for judging; solutions that are there serve as text, and nothing is said about whether they work.
-  "mbxp-typescript": () =>
-    split(
-      rowsOf("mbxp/mbtsp-typescript.jsonl.gz").filter((row) => row.canonical_solution),
-      ({ task_id }) => task_id,
-      ({ prompt, canonical_solution }) => [{ prompt, completion: canonical_solution }],
-    ),
-  scan: () =>
-    split(
-      linesOf("scan/tasks_train_simple.txt.gz").map((line) => /^IN: (.*) OUT: (.*)$/.exec(line)),
-      ([line]) => line,
-      ([, command, actions]) => [{ prompt: `${command} =>`, completion: ` ${actions}` }],
-    ),
-  banking77: () =>
-    split(
-      linesOf("banking77/train.csv")
-        .slice(1)
-        .map((line) => /^"?(.*?)"?,([^,]*)$/.exec(line))
-        .filter(Boolean),
-      ([line]) => line,
-      ([, text, category]) => [{ prompt: `${text}\nIntent: `, completion: category.replaceAll("_", " ") }],
-    ),
+/** What a task of `plinth eval` needs to be learnt from, too. */
+const CHANGES = {
+  // What was learnt says how common an answer is; nothing has to be taken out.
+  banking77: { calibrate: false },
+  // The set is meant for judging; solutions that are there serve as text to learn from, and programs are run all the same.
+  mbxp: { requires: ["canonical_solution"], heldOut: 0.2, answer: "{canonical_solution}" },
 };
 
-export const TASK_NAMES = Object.keys(TASKS);
+export const DECODER_TASKS = ["gsm8k", "tldr", "tldr-summary", "mbxp", "scan", "banking77"];
+export const ENCODER_TASKS = ["banking77", "xquad"];
 
-/**
- * Both sides of a task, or what is missing.
- *
- * @returns {{ train: object[], heldOut: object[] } | { missing: string }}
- */
-export function readTask(name) {
-  if (!existsSync(SHARED_DATA)) return { missing: SHARED_DATA };
-  return TASKS[name]();
+/** Why the tasks cannot be had here, if they cannot. */
+export function missingData() {
+  return existsSync(SHARED_DATA) ? undefined : `${SHARED_DATA} is not here`;
 }
 
-/** Examples in a seeded order: the first n of it are a smaller set of the same kind. */
-export function shuffled(examples, seed) {
-  const key = (example) =>
-    createHash("sha256")
-      .update(`${seed} ${INSTRUCTION.identity(example)}`)
-      .digest("hex");
-  return examples
-    .map((example) => [key(example), example])
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, example]) => example);
+/** The task with all its rows: so many to judge by, drawn once, and the others to learn from, in a seeded order. */
+export async function readTask(name, { numJudged, seed }) {
+  const task = defineTask({ ...findTask(name), ...CHANGES[name] });
+  const { training, evaluation } = await loadTaskRows(task, { data: SHARED_DATA, limit: numJudged });
+  const order = new Random(seed).fork("training").permutation(training.length);
+  return { task, training: Array.from(order, (place) => training[place]), evaluation };
 }

@@ -17,6 +17,7 @@ import * as prefill from "./cases/prefill.mjs";
 import * as qlora from "./cases/qlora.mjs";
 import * as recompute from "./cases/recompute.mjs";
 import * as saving from "./cases/saving.mjs";
+import * as savingEncoder from "./cases/saving-encoder.mjs";
 import * as start from "./cases/start.mjs";
 import * as step from "./cases/step.mjs";
 import * as stepPeers from "./cases/step-peers.mjs";
@@ -46,6 +47,7 @@ const CASES = {
   forecast,
   adapters,
   saving,
+  "saving-encoder": savingEncoder,
 };
 const TRIAL_REPEATS = 2;
 
@@ -55,7 +57,7 @@ async function main() {
   const { names, json, list, trial } = readArguments();
   if (list) {
     for (const name of names)
-      console.log(json ? JSON.stringify({ name }) : `${name.padEnd(12)} ${CASES[name].summary}`);
+      console.log(json ? JSON.stringify({ name }) : `${name.padEnd(14)} ${CASES[name].summary}`);
     return;
   }
   log(describeMachine(readMachine()));

@@ -1,98 +1,150 @@
-/** What a pretrained base saves: LoRA on it against the same network trained from scratch on the same examples. */
+/** What a pretrained decoder saves: LoRA on it against the same network trained from scratch on the same examples. */
 
+import { AdaptedDecoder } from "../../dist/adapt/adapter.js";
 import { instructionRow } from "../../dist/adapt/instruction-row.js";
 import { Lora } from "../../dist/adapt/lora.js";
 import { Engine } from "../../dist/engine/engine.js";
 import { readWeights } from "../../dist/engine/stored-tensor.js";
 import { loadModel } from "../../dist/models/load-model.js";
+import { evaluateTask } from "../../dist/pipelines/evaluation/evaluate-task.js";
+import { LanguageModel } from "../../dist/pipelines/language-model.js";
 import { compareRivals } from "../../dist/recipes/rivals.js";
 import { trainOptions } from "../../dist/train/options.js";
-import { readTask, shuffled, TASK_NAMES } from "../adaptation-tasks.mjs";
+import { DECODER_TASKS, missingData, readTask } from "../adaptation-tasks.mjs";
 import { decoderBase } from "../bases.mjs";
+import { describeScores } from "../describe-scores.mjs";
 import { inform, judge, skip } from "../row.mjs";
 
 export const summary =
-  "LoRA on a base pretrained here against training from scratch, six tasks, 32 to 2,000 examples (an hour or two)";
+  "LoRA on a decoder pretrained here against training from scratch: six tasks, 32 to 2,000 examples, answers beside baselines (2 hours)";
 
 /** Rank 4 on all linear layers of the base is a fiftieth of it. */
 const LORA = { rank: 4, alpha: 8, targets: "all-linear" };
-const CONTEXT = 248;
-const HELD_OUT = 120;
-const SEED = 1;
+/** Held-out examples whose loss is followed, and those that are answered at the end. */
+const NUM_FOLLOWED = 100;
+const NUM_JUDGED = 200;
 
-/** Steps are the most; either side stops when it no longer improves. Each rate is the best of three tried on gsm8k with 32 examples. */
+/** Steps are the most; each stops when it no longer improves. The rates at 32 are the best of three tried on gsm8k. */
 const SIZES = [
-  { examples: 32, batch: 4, adapted: { steps: 40, rate: 1e-2 }, scratch: { steps: 120, rate: 1.5e-3 } },
-  { examples: 128, batch: 4, adapted: { steps: 80, rate: 1e-2 }, scratch: { steps: 300, rate: 1.5e-3 } },
-  { examples: 512, batch: 8, adapted: { steps: 150, rate: 5e-3 }, scratch: { steps: 500, rate: 1.5e-3 } },
-  { examples: 2000, batch: 8, adapted: { steps: 300, rate: 5e-3 }, scratch: { steps: 900, rate: 1.5e-3 } },
+  { examples: 32, seeds: 3, batch: 4, adapted: [60, 1e-2], full: [60, 1e-3], scratch: [120, 1.5e-3] },
+  { examples: 128, seeds: 3, batch: 4, adapted: [150, 1e-2], full: [150, 1e-3], scratch: [300, 1.5e-3] },
+  { examples: 512, seeds: 1, batch: 8, adapted: [300, 5e-3], full: [200, 1e-3], scratch: [500, 1.5e-3] },
+  { examples: 2000, seeds: 1, batch: 8, adapted: [600, 5e-3], full: [300, 1e-3], scratch: [900, 1.5e-3] },
 ];
+/** How often the loss is looked at, which is how finely the step can be known at which a loss was reached. */
+const CHECKS = { adapted: 20, full: 10, scratch: 10 };
 
 const MIN_FLOPS_RATIO = 10;
 const MIN_PARAMETER_RATIO = 50;
 const MIN_TASKS = 3;
 
 export async function* measure({ trial, log }) {
-  const { missing } = readTask(TASK_NAMES[0]);
   const verdict = { name: "saving/tasks", unit: "tasks", rule: ["value", "≥", MIN_TASKS] };
+  const missing = missingData();
   if (missing) {
-    yield skip({ ...verdict, skipped: `${missing} is not here` });
+    yield skip({ ...verdict, skipped: missing });
     return;
   }
-  const wanted = (process.env.PLINTH_BENCH_TASKS ?? TASK_NAMES.join()).split(",");
+  const wanted = process.env.PLINTH_BENCH_TASKS?.split(",") ?? DECODER_TASKS;
+  const sizes = process.env.PLINTH_BENCH_SIZES?.split(",").map(Number);
   const loaded = loadModel(await decoderBase(log));
   const engine = new Engine({ threads: 2 });
   const base = { ...loaded, weights: readWeights(loaded.weights) };
   const saved = new Set();
-  for (const size of trial ? SIZES.slice(0, 1) : SIZES) {
+  const chosen = SIZES.filter(({ examples }) =>
+    trial ? examples === 32 : (sizes?.includes(examples) ?? true),
+  );
+  for (const size of chosen) {
     for (const task of wanted) {
-      const result = await compare(engine, base, task, size);
-      const { flops = 0, trainedParameters } = result.saving;
-      if (flops >= MIN_FLOPS_RATIO && trainedParameters >= MIN_PARAMETER_RATIO) saved.add(task);
-      const row = describe(task, size, result);
-      log(`${row.name}: ${row.value?.toFixed(1) ?? "—"} ${row.unit}; ${row.note}`);
-      yield row;
+      const found = [];
+      for (let seed = 1; seed <= size.seeds; seed++)
+        found.push(await compare(engine, base, task, size, seed));
+      if (found.every(({ saving }) => isSaving(saving))) saved.add(task);
+      for (const row of [describeSaving(task, found), ...describeQuality(task, found[0])]) {
+        log(`${row.name}: ${row.value?.toFixed(3) ?? "—"} ${row.unit}; ${row.note}`);
+        yield row;
+      }
     }
   }
   yield judge({ ...verdict, value: saved.size, note: [...saved].join(", ") });
 }
 
-async function compare(engine, { model, weights, tokenizer }, task, { examples, batch, adapted, scratch }) {
-  const sides = readTask(task);
-  const encode = (side, count) =>
-    shuffled(side, SEED)
-      .slice(0, 3 * count) // enough even where every other example is too long
-      .map((example) => instructionRow(tokenizer, example))
-      .filter(({ tokens }) => tokens.length <= CONTEXT)
-      .slice(0, count);
-  const train = ({ steps, rate }, checks) =>
-    trainOptions({
-      ...{ steps, batchSize: batch, contextLength: CONTEXT, learningRate: rate, warmupSteps: 5 },
-      ...{ weightDecay: 0.01, patience: 4, validateEvery: Math.ceil(steps / checks), seed: SEED },
+const isSaving = ({ flops = 0, trainedParameters }) =>
+  flops >= MIN_FLOPS_RATIO && trainedParameters >= MIN_PARAMETER_RATIO;
+
+/** All rivals on one draw of examples. The first draw's are judged by their answers, too, and only there all of the base is trained. */
+async function compare(engine, base, name, { examples, batch, ...rivals }, seed) {
+  const { model, weights, tokenizer } = base;
+  const { contextLength } = model.shape;
+  const { task, training, evaluation } = await readTask(name, { numJudged: NUM_JUDGED, seed });
+  const encode = ({ prompt, answer }) => instructionRow(tokenizer, { prompt, completion: answer });
+  const fits = (example) => encode(example).tokens.length <= contextLength;
+  const learnt = [];
+  for (const example of training) if (learnt.length < examples && fits(example)) learnt.push(example);
+  const train = (rival) => {
+    const [steps, learningRate] = rivals[rival];
+    return trainOptions({
+      ...{ steps, batchSize: batch, contextLength, learningRate, warmupSteps: 5, weightDecay: 0.01 },
+      ...{ patience: 4, validateEvery: Math.ceil(steps / CHECKS[rival]), seed },
       ...{ saveEvery: 2 ** 30, sampleEvery: 2 ** 30 },
     });
-  const rows = encode(sides.train, examples);
-  const heldOut = encode(sides.heldOut, HELD_OUT);
-  const result = await compareRivals({
-    ...{ engine, base: model, weights, adapter: new Lora(model, LORA), rows, heldOut },
-    ...{ metric: "token accuracy", adapted: train(adapted, 20), scratch: train(scratch, 15) },
+  };
+  const adapter = new Lora(model, LORA);
+  const rivalry = await compareRivals({
+    ...{ engine, base: model, weights, adapter, metric: "token accuracy" },
+    rows: learnt.map(encode),
+    heldOut: evaluation.filter(fits).slice(0, NUM_FOLLOWED).map(encode),
+    ...{ adapted: train("adapted"), scratch: train("scratch"), ...(seed === 1 && { full: train("full") }) },
   });
-  return { ...result, numRows: rows.length, numHeldOut: heldOut.length };
+  if (seed > 1) return { ...rivalry, numLearnt: learnt.length };
+  const judged = [
+    ["base", model, weights],
+    ["LoRA", new AdaptedDecoder(model, adapter), over(weights, rivalry.adapted.bestWeights)],
+    ["full", model, rivalry.full.bestWeights],
+    ["scratch", model, rivalry.scratch.bestWeights],
+  ];
+  const answers = [];
+  for (const [title, of, values] of judged) {
+    const language = new LanguageModel({ ...base, model: of, weights: values }, { engine });
+    const result = await evaluateTask(task, language, { examples: { training: learnt, evaluation } });
+    language.dispose();
+    answers.push({ title, result });
+  }
+  return { ...rivalry, numLearnt: learnt.length, answers };
 }
 
-function describe(task, { examples }, { adapted, scratch, saving, numRows }) {
-  const nats = ({ lossNats, step }) => `${lossNats.toFixed(3)} at step ${step}`;
-  const reached = saving.reached
-    ? `reached at step ${saving.reached.step}, ${saving.seconds.toFixed(1)}× less time`
-    : "not reached";
-  const right = ({ best }) => `${(100 * best.value).toFixed(1)} %`;
+const over = (weights, more) => new Map([...weights, ...more]);
+
+/** The saving: the middle one of several draws, and all of them. */
+function describeSaving(task, found) {
+  const ratios = found.map(({ saving }) => saving.flops ?? 0).sort((a, b) => a - b);
+  const middle = ratios[Math.floor(ratios.length / 2)];
+  const [{ adapted, full, scratch, saving, numLearnt }] = found;
+  const nats = ({ best }) =>
+    `${best.lossNats.toFixed(3)} (step ${best.step}, ${(best.flops / 1e12).toFixed(2)} TFLOP)`;
+  const reached = ({ saving: { reached, flops, seconds } }) =>
+    reached ? `${flops.toFixed(1)}× at step ${reached.step}, ${seconds.toFixed(1)}× in time` : "not reached";
   return inform({
-    name: `saving/${task}/${Math.min(examples, numRows)}`,
-    value: saving.flops ?? null,
+    name: `saving/${task}/${numLearnt}`,
+    value: middle > 0 ? middle : null,
     unit: "× fewer FLOPs",
     note:
-      `nats/token: base ${adapted.curve[0].lossNats.toFixed(3)}, LoRA ${nats(adapted.best)}, scratch ${nats(scratch.best)} (${reached}); ` +
-      `tokens right ${right(adapted)} against ${right(scratch)}; ` +
-      `${saving.trainedParameters.toFixed(0)}× fewer parameters; ${(adapted.best.flops / 1e12).toFixed(2)} and ${(scratch.best.flops / 1e12).toFixed(2)} TFLOP`,
+      `nats/token: base ${adapted.curve[0].lossNats.toFixed(3)}, LoRA ${nats(adapted)}, all of it ${nats(full)}, scratch ${nats(scratch)}; ` +
+      `${found.map(reached).join("; ")}; ${saving.trainedParameters.toFixed(0)}× fewer parameters`,
   });
+}
+
+/** A row for each metric of the task: LoRA's, and beside it everybody else's. */
+function describeQuality(task, { answers, numLearnt }) {
+  const [, { result: adapted }] = answers;
+  const others = [
+    ...answers.map(({ title, result }) => ({ name: title, scores: result.scores })),
+    ...adapted.baselines,
+  ];
+  return Object.entries(adapted.scores).map(([metric, score]) =>
+    inform({
+      ...{ name: `saving/${task}/${numLearnt}/${metric}`, value: score.value, unit: "" },
+      note: describeScores(metric, others),
+    }),
+  );
 }

@@ -19,7 +19,7 @@ import { trainOnly } from "../train/train-only.ts";
 import { type KindBaseline, scoreKindBaselines } from "./kind-baselines.ts";
 import type { LocalTask, TaskRow } from "./local-task.ts";
 import { writeRivalryPage } from "./rivalry-page.ts";
-import { compareRivals, type Rivalry } from "./rivals.ts";
+import { compareRivals, type RivalName, type Rivalry } from "./rivals.ts";
 import { timeStep } from "./time-step.ts";
 
 /** Where the adapter goes, in the run's directory. */
@@ -107,11 +107,10 @@ export async function adaptToTask(options: TaskAdaptationOptions): Promise<TaskA
   return { task, rivalry, baselines, adapterDirectory, pagePath };
 }
 
-type RivalName = keyof typeof TIME_SHARE;
-
 /** How the rivals are called. */
 export const RIVAL_TITLES: Readonly<Record<RivalName, string>> = {
   adapted: "the base with LoRA",
+  full: "the base, all of it trained",
   scratch: "the same network from scratch",
 };
 
@@ -124,7 +123,7 @@ function encode({ base, tokenizer }: TaskAdaptationOptions, rows: readonly TaskR
   return encodeRows(rows, (row) => instructionRow(tokenizer, row), { maxLength: contextLength }).rows;
 }
 
-function settings({ shape }: CausalLM, rival: RivalName, steps: number): TrainOptions {
+function settings({ shape }: CausalLM, rival: keyof typeof TIME_SHARE, steps: number): TrainOptions {
   return trainOptions({
     ...{ steps, batchSize: BATCH_SIZE, contextLength: shape.contextLength },
     learningRate: LEARNING_RATE[rival],
@@ -138,7 +137,7 @@ async function chooseSteps(
   adapter: Lora,
   rows: readonly TrainingRow[],
   numHeldOut: number,
-): Promise<Readonly<Record<RivalName, number>>> {
+): Promise<Readonly<Record<keyof typeof TIME_SHARE, number>>> {
   const random = new Random(1);
   const { contextLength } = base.shape;
   const batch = await rowStream(rows, { batchSize: BATCH_SIZE, contextLength, seed: 1 }).next();

@@ -124,6 +124,12 @@ function cutPiece(text: string, random: Random): string | undefined {
   return isWhole && bytes >= MIN_PIECE_BYTES && bytes <= PIECE_BYTES ? piece : undefined;
 }
 
+/** The task without pieces that are longer, in a model's tokens, than it reads: a few lines of numbers or codes. */
+export function keepFitting(task: LocalTask, fits: (example: Instruction) => boolean): LocalTask {
+  const keep = (rows: readonly TaskRow[]) => rows.filter(({ example }) => fits(example));
+  return { ...task, training: keep(task.training), heldOut: keep(task.heldOut) };
+}
+
 /** A piece of a file with the question about it. */
 export function askKind(piece: string): string {
   return piece + ENDING;

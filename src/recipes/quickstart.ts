@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { instructionRow } from "../adapt/instruction-row.ts";
 import { Random } from "../core/random.ts";
 import type { Engine } from "../engine/engine.ts";
 import { Decoder } from "../generate/decoder.ts";
@@ -11,16 +12,16 @@ import { adaptToTask, type TaskAdaptation } from "./adapt-to-task.ts";
 import { buildDecoder } from "./decoder-trainee.ts";
 import { packageFolders } from "./installed-packages.ts";
 import { findLocalCorpus, type LocalCorpus } from "./local-corpus.ts";
-import { findLocalTask, isKeptForTask, type LocalTask } from "./local-task.ts";
+import { findLocalTask, isKeptForTask, keepFitting, type LocalTask } from "./local-task.ts";
 import { type PretrainResult, pretrain } from "./pretrain.ts";
 import { type Recipe, readRecipe } from "./recipe.ts";
 import { timeStep } from "./time-step.ts";
 
 /** Wall-clock time for the training itself, both halves; gathering, tokenising and the rest take under a minute. */
-export const TRAINING_SECONDS = 205;
+export const TRAINING_SECONDS = 235;
 
 /** Part of that for the base; the rest is for what is made of it. */
-const PRETRAINING_SHARE = 0.76;
+const PRETRAINING_SHARE = 0.8;
 
 /** What optimizer, validation and checkpoints add to a step. */
 const STEP_OVERHEAD = 1.15;
@@ -35,11 +36,11 @@ const WARMUP_STEPS = 100;
 const BASE = {
   tokenizer: { kind: "bpe", vocabularySize: 2048 },
   corpus: { splitBy: "document", validationFraction: 0.05 },
-  model: { family: "mistral", width: 128, numLayers: 4, numHeads: 4 },
+  model: { family: "mistral", width: 192, numLayers: 4, numHeads: 6, slidingWindow: 64 },
   train: {
-    batchSize: 4,
-    contextLength: 256,
-    learningRate: 4e-3,
+    batchSize: 8,
+    contextLength: 128,
+    learningRate: 3e-3,
     minLearningRate: 1e-4,
     beta2: 0.99,
     weightDecay: 0.1,
@@ -135,11 +136,16 @@ function adapt(
   task: LocalTask,
   seconds: number,
 ): Promise<TaskAdaptation | undefined> {
-  const { kinds, training, heldOut } = task;
+  const fitting = keepFitting(
+    task,
+    (row) => instructionRow(tokenizer, row).tokens.length <= model.shape.contextLength,
+  );
+  const { kinds, training, heldOut } = fitting;
   onNotice(`adapting it: from a few lines of a file to the end of its name (${kinds.join(", ")})`);
   onNotice(`${training.length} pieces to learn from, ${heldOut.length} of other packages held out`);
   return adaptToTask({
-    ...{ engine, directory, onEvent, tokenizer, task, seconds },
+    ...{ engine, directory, onEvent, tokenizer, seconds },
+    task: fitting,
     base: model,
     weights: bestWeights,
     baseDirectory: modelDirectory,

@@ -37,9 +37,16 @@ test("a base that knows the task gets there for less than the same network from 
   const knowing = first.scratch.bestWeights;
   const second = await compareRivals({
     ...{ ...shared, weights: knowing, metric: "exact match" as const },
-    adapted: { ...train, steps: 20, validateEvery: 5 },
+    ...{
+      adapted: { ...train, steps: 20, validateEvery: 5 },
+      full: { ...train, steps: 10, validateEvery: 5 },
+    },
   });
-  const { adapted, scratch, saving } = second;
+  const { adapted, full, scratch, saving } = second;
+  expect(full!.curve[0]).toEqual(adapted.curve[0]);
+  expect(full!.curve.map(({ step }) => step)).toEqual([0, 5, 10]);
+  expect(full!.trainedParameters).toBe(scratch.trainedParameters);
+  expect(first.full).toBeUndefined();
   expect(adapted.curve[0]).toMatchObject({ step: 0, flops: 0, seconds: 0 });
   expect(adapted.curve[0]!.lossNats).toBeCloseTo(first.scratch.best.lossNats, 4);
   expect(adapted.curve.map(({ step }) => step)).toEqual([0, 5, 10, 15, 20]);

@@ -20,7 +20,10 @@ import { isTaskQuality, type TaskQuality } from "../train/quality.ts";
 import { trainOnly } from "../train/train-only.ts";
 import { train } from "../train/trainer.ts";
 
-/** Two ways to the same task: rows to learn from, rows to be judged by, and a network. */
+/** The base with its adapter, the base with all of it trained, and the same network from scratch. */
+export type RivalName = "adapted" | "full" | "scratch";
+
+/** Ways to the same task: rows to learn from, rows to be judged by, and a network. */
 export interface RivalryOptions {
   readonly engine: Engine;
   readonly base: CausalLM;
@@ -33,8 +36,10 @@ export interface RivalryOptions {
   readonly heldOut: readonly TrainingRow[];
   readonly metric?: RowMeasureOptions["metric"];
   readonly adapted: TrainOptions;
+  /** How all of the base is trained, as a third rival; default: it is not. */
+  readonly full?: TrainOptions;
   readonly scratch: TrainOptions;
-  readonly onEvent?: (rival: "adapted" | "scratch", event: TrainEvent) => void;
+  readonly onEvent?: (rival: RivalName, event: TrainEvent) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -72,20 +77,21 @@ export interface Saving {
   readonly bytes: number;
 }
 
-/** Both rivals, and the saving: how many times as much training from scratch takes, per kind of cost. */
+/** The rivals, and the saving: how many times as much training from scratch takes, per kind of cost. */
 export interface Rivalry {
   readonly adapted: Rival;
+  readonly full?: Rival;
   readonly scratch: Rival;
   readonly saving: Saving;
 }
 
 /**
- * Adapts a base to a task, and trains the same network from scratch on the same rows, both judged on the same held-out rows.
+ * Adapts a base to a task, and trains the same network from scratch on the same rows, all judged on the same held-out rows.
  *
  * @throws as `train`
  */
 export async function compareRivals(options: RivalryOptions): Promise<Rivalry> {
-  const { base, weights, adapter, alsoTrained = [], adapted: given, scratch: alone } = options;
+  const { base, weights, adapter, alsoTrained = [], adapted: given, full: whole, scratch: alone } = options;
   const random = new Random(given.seed).fork("adapter");
   const adapted = await runRival(options, "adapted", {
     model: new AdaptedDecoder(base, adapter),
@@ -97,14 +103,20 @@ export async function compareRivals(options: RivalryOptions): Promise<Rivalry> {
     frozen: weights,
     train: given,
   });
+  const all = { model: base, trained: base.parameters, frozen: new Map() };
+  const full =
+    whole &&
+    (await runRival(options, "full", {
+      ...all,
+      initial: new Map(base.parameters.map(({ path }) => [path, readWeight(weights.get(path)!)])),
+      train: whole,
+    }));
   const scratch = await runRival(options, "scratch", {
-    model: base,
-    trained: base.parameters,
+    ...all,
     initial: initializeParameters(base.parameters, new Random(alone.seed).fork("weights")),
-    frozen: new Map(),
     train: alone,
   });
-  return { adapted, scratch, saving: savingOf(adapted, scratch) };
+  return { adapted, ...(full && { full }), scratch, saving: savingOf(adapted, scratch) };
 }
 
 interface Contestant {
@@ -117,7 +129,7 @@ interface Contestant {
 
 async function runRival(
   { engine, rows, heldOut, metric = "perplexity", onEvent, signal }: RivalryOptions,
-  name: "adapted" | "scratch",
+  name: RivalName,
   { model, trained, initial, frozen, train: options }: Contestant,
 ): Promise<Rival> {
   const { batchSize, contextLength, seed } = options;

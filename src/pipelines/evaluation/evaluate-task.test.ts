@@ -6,6 +6,7 @@ import { plinthFailure as failure, plinthJson as json, plinth } from "../../../t
 import { randomModel } from "../../../test/random-model.ts";
 import type { Prediction } from "../../eval/tasks/prediction.ts";
 import { defineTask, type TaskInput } from "../../eval/tasks/task.ts";
+import { loadTaskRows } from "../../eval/tasks/task-rows.ts";
 import { generateBatch } from "../../generate/generate.ts";
 import { saveModel } from "../../models/save-model.ts";
 import { answerQuestion } from "../answer-question.ts";
@@ -65,6 +66,18 @@ beforeAll(() =>
     TEXTS.map((text, i) => ({ text, label: LABELS[i] })),
   ),
 );
+
+test("examples that are at hand are judged and learnt from instead of the task's files", async () => {
+  const task = defineTask(CHOICE);
+  const { training, evaluation } = await loadTaskRows(task, { data: root });
+  const plants = training.filter(({ expected }) => expected[0] === "plant");
+  const examples = { training: plants, evaluation: evaluation.slice(0, 3) };
+  const result = await evaluateTask(task, model, { examples, data: "nowhere" });
+  expect(result).toMatchObject({ numExamples: 3, numTraining: 2 });
+  const numPlants = examples.evaluation.filter(({ expected }) => expected[0] === "plant").length;
+  const [majority] = result.baselines;
+  expect(majority).toMatchObject({ name: "majority", scores: { accuracy: { value: numPlants / 3 } } });
+});
 
 describe("a decoder", () => {
   test("chooses by likelihood, after examples from the training side", async () => {

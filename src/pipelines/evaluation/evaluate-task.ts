@@ -12,6 +12,8 @@ import { encoderAnswers } from "./encoder-answers.ts";
 import { fewShotIntro } from "./few-shot.ts";
 
 export interface EvaluateOptions extends TaskRowOptions {
+  /** Examples that are at hand, such as those that a model was adapted on and others; default: as the task's files and {@link TaskRowOptions} say. */
+  readonly examples?: TaskExamples | undefined;
   /** Training examples shown ahead of each question, to decoders; default 0. */
   readonly shots?: number | undefined;
   /** Default true. */
@@ -67,7 +69,7 @@ export async function evaluateTask(
   options: EvaluateOptions = {},
 ): Promise<EvaluationResult> {
   const { shots = 0, seed = 1, baselines = true } = options;
-  const examples = await loadTaskRows(task, options);
+  const examples = options.examples ?? (await loadTaskRows(task, options));
   const intro = fewShotIntro(task, examples, shots, seed);
   const predictions = await answer(task, model, examples, intro, options);
   const { evaluation, training } = examples;
