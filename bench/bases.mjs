@@ -42,6 +42,14 @@ export async function encoderBase(log) {
   return given ?? (await pretrain("encoder", ENCODER, ([prose]) => [prose], log));
 }
 
+/** The prose that they were trained on. */
+export function baseText() {
+  const lines = readFileSync(process.env.PLINTH_BENCH_PROSE ?? join(BASES, "prose.jsonl"), "utf8")
+    .trim()
+    .split("\n");
+  return lines.map((line) => JSON.parse(line).text).join("\n");
+}
+
 async function pretrain(name, recipe, dataOf, log) {
   const run = join(BASES, name);
   const model = join(run, "model");

@@ -14,6 +14,7 @@ import * as memory from "./cases/memory.mjs";
 import * as packing from "./cases/packing.mjs";
 import * as preference from "./cases/preference.mjs";
 import * as prefill from "./cases/prefill.mjs";
+import * as probe from "./cases/probe.mjs";
 import * as qlora from "./cases/qlora.mjs";
 import * as recompute from "./cases/recompute.mjs";
 import * as saving from "./cases/saving.mjs";
@@ -35,6 +36,7 @@ const CASES = {
   decode,
   preference,
   prefill,
+  probe,
   embed,
   window,
   load,
