@@ -27,7 +27,7 @@ const NUM_JUDGED = 200;
 /** Steps are the most; each stops when it no longer improves. The rates at 32 are the best of three tried on gsm8k. */
 const SIZES = [
   { examples: 32, seeds: 3, batch: 4, adapted: [60, 1e-2], full: [60, 1e-3], scratch: [120, 1.5e-3] },
-  { examples: 128, seeds: 3, batch: 4, adapted: [150, 1e-2], full: [150, 1e-3], scratch: [300, 1.5e-3] },
+  { examples: 128, seeds: 1, batch: 4, adapted: [150, 1e-2], full: [150, 1e-3], scratch: [300, 1.5e-3] },
   { examples: 512, seeds: 1, batch: 8, adapted: [300, 5e-3], full: [200, 1e-3], scratch: [500, 1.5e-3] },
   { examples: 2000, seeds: 1, batch: 8, adapted: [600, 5e-3], full: [300, 1e-3], scratch: [900, 1.5e-3] },
 ];

@@ -19,7 +19,7 @@ import { escapeHtml } from "../train/report/html.ts";
 import { adaptToTask } from "./adapt-to-task.ts";
 import { ownerOf } from "./installed-packages.ts";
 import { findLocalCorpus } from "./local-corpus.ts";
-import { findLocalTask, isKeptForTask, type LocalTask, labelOf, pieceOf } from "./local-task.ts";
+import { findLocalTask, isKeptForTask, keepFitting, type LocalTask, labelOf, pieceOf } from "./local-task.ts";
 import { sayVerdict } from "./rivalry-page.ts";
 import type { CurvePoint, Rival, Rivalry } from "./rivals.ts";
 
@@ -76,6 +76,17 @@ test("a task of pieces and kinds, of which no owner of packages is on both sides
   const read = sources.flatMap(({ paths }) => paths);
   expect(read.length).toBeGreaterThan(0);
   expect(read.filter(isKeptForTask)).toEqual([]);
+});
+
+test("pieces that a model cannot read whole are left out on both sides", () => {
+  const task = findLocalTask([folder]);
+  const isShort = ({ prompt }: { readonly prompt: string }) => prompt.length < 225;
+  const kept = keepFitting(task, isShort);
+  const all = [...task.training, ...task.heldOut];
+  const left = [...kept.training, ...kept.heldOut];
+  expect(left).toEqual(all.filter(({ example }) => isShort(example)));
+  expect(left.length).toBeGreaterThan(0);
+  expect(left.length).toBeLessThan(all.length);
 });
 
 test("too little for a task is said in one line", () => {
