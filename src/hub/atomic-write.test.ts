@@ -11,7 +11,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { EnvironmentError } from "../core/errors.ts";
-import { finishReplacement, replaceDirectoryAtomic, writeFileAtomic } from "./atomic-write.ts";
+import {
+  ensureDirectory,
+  finishReplacement,
+  replaceDirectoryAtomic,
+  writeFileAtomic,
+} from "./atomic-write.ts";
 import { digestFile } from "./file-writer.ts";
 
 /** Larger than any process number Linux gives out. */
@@ -116,4 +121,18 @@ describe("replaceDirectoryAtomic", () => {
     finishReplacement(path);
     expect(existsSync(`${path}.old`)).toBe(false);
   });
+});
+
+test("a directory of one letter is made, and its parents, from where one stands", () => {
+  const home = process.cwd();
+  process.chdir(directory);
+  try {
+    ensureDirectory("o");
+    ensureDirectory("o");
+    ensureDirectory("a/b/c");
+  } finally {
+    process.chdir(home);
+  }
+  expect(existsSync(join(directory, "o"))).toBe(true);
+  expect(existsSync(join(directory, "a/b/c"))).toBe(true);
 });

@@ -151,7 +151,8 @@ export function isProcessAlive(pid: number): boolean {
 export function ensureDirectory(path: string): void {
   const first = mkdirSync(path, { recursive: true });
   if (first === undefined) return;
-  for (let made = resolve(path); made.length >= first.length; made = dirname(made)) {
+  const topmost = resolve(first); // as it was given: with a relative path, a shorter one than the names below
+  for (let made = resolve(path); made.length >= topmost.length; made = dirname(made)) {
     syncDirectory(dirname(made));
   }
 }
