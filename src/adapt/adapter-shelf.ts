@@ -20,10 +20,13 @@ export interface Variant<M> {
  */
 export class AdapterShelf<M extends CausalLM | Encoder> {
   readonly #base: Variant<M>;
+  readonly #check: (adapter: LoadedAdapter<M>) => void;
   readonly #variants = new Map<string, Variant<M>>();
   #current: Variant<M>;
 
-  constructor(base: Loaded<M>) {
+  /** @param check throws at adapters that are not to be used here */
+  constructor(base: Loaded<M>, check: (adapter: LoadedAdapter<M>) => void = () => {}) {
+    this.#check = check;
     this.#base = { loaded: base, structure: "", exchangeable: new Map() };
     this.#current = this.#base;
   }
@@ -42,11 +45,12 @@ export class AdapterShelf<M extends CausalLM | Encoder> {
    * Adds an adapter, or one in place of another; which one is in use stays.
    *
    * @param from its directory, or itself
-   * @throws as `loadAdapter`
+   * @throws as `loadAdapter`, and as the check
    */
   add(name: string, from: string | LoadedAdapter<M>, options: LoadAdapterOptions = {}): void {
     const { loaded: base } = this.#base;
     const adapter = typeof from === "string" ? loadAdapter(from, base, options) : from;
+    this.#check(adapter);
     const { structure, weights: exchangeable } = adapter;
     const like = [...this.#variants.values()].find((variant) => variant.structure === structure);
     const loaded = putOn(base, adapter);

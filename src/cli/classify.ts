@@ -1,18 +1,12 @@
 import { ConfigError } from "../core/errors.ts";
-import { ClassifierModel } from "../pipelines/classifier-model.ts";
+import type { ClassifierModel } from "../pipelines/classifier-model.ts";
 import { classifyByLikelihood, type LabelledText } from "../pipelines/classify-by-likelihood.ts";
-import { classifySequence } from "../pipelines/classify-sequence.ts";
-import { EncoderModel } from "../pipelines/encoder-model.ts";
+import { classifierOf, classifySequence } from "../pipelines/classify-sequence.ts";
+import type { EncoderModel } from "../pipelines/encoder-model.ts";
 import { LanguageModel } from "../pipelines/language-model.ts";
 import { boolean, list, text } from "./flag-specs.ts";
 import type { FlagValues } from "./flags.ts";
-import {
-  isEncoderArgument,
-  loadDecoderArgument,
-  loadEncoderArgument,
-  MODEL_ARGUMENT,
-  MODEL_FLAGS,
-} from "./model-argument.ts";
+import { MODEL_ARGUMENT, MODEL_FLAGS, openModelArgument } from "./model-argument.ts";
 import { readTexts, TEXTS_FLAGS } from "./text-input.ts";
 import { defineVerb, type Verb } from "./verb.ts";
 
@@ -50,7 +44,7 @@ export const classify: Verb = defineVerb({
   example: 'plinth classify --model runs/first --labels positive negative --text "What a film!"',
   run: async ({ positionals: [word], flags, out, signal }) => {
     const texts = readTexts("classify", flags);
-    const model = open(word!, flags);
+    const model = openModelArgument(word!, flags);
     try {
       const { found, areShares } =
         model instanceof LanguageModel
@@ -68,12 +62,6 @@ export const classify: Verb = defineVerb({
 
 type Flags = FlagValues<typeof FLAGS>;
 
-function open(word: string, flags: Flags): EncoderModel | ClassifierModel | LanguageModel {
-  if (isEncoderArgument(word)) return new EncoderModel(loadEncoderArgument(word, flags));
-  const loaded = loadDecoderArgument(word, flags);
-  return ClassifierModel.fits(loaded) ? new ClassifierModel(loaded) : new LanguageModel(loaded);
-}
-
 /** By the labels that a model with a head was trained on. */
 async function byHead(
   model: EncoderModel | ClassifierModel,
@@ -89,10 +77,7 @@ async function byHead(
       got: "some",
     });
   }
-  const { problem } =
-    model instanceof ClassifierModel
-      ? model.loaded.model
-      : model.head("sequenceClassifier", "classes of texts");
+  const { problem } = classifierOf(model);
   return { found: await classifySequence(model, texts, { signal }), areShares: problem !== "regression" };
 }
 

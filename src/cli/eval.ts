@@ -4,18 +4,9 @@ import { readTextPieces } from "../data/text-file.ts";
 import type { Interval } from "../eval/metrics/bootstrap.ts";
 import { findTask } from "../eval/tasks/task.ts";
 import { writeFileAtomic } from "../hub/atomic-write.ts";
-import { EncoderModel } from "../pipelines/encoder-model.ts";
 import { type EvaluationResult, evaluateTask, type Scores } from "../pipelines/evaluation/evaluate-task.ts";
-import { LanguageModel } from "../pipelines/language-model.ts";
 import { boolean, integer, required, text } from "./flag-specs.ts";
-import type { FlagValues } from "./flags.ts";
-import {
-  isEncoderArgument,
-  loadEncoderArgument,
-  loadModelArgument,
-  MODEL_ARGUMENT,
-  MODEL_FLAGS,
-} from "./model-argument.ts";
+import { MODEL_ARGUMENT, MODEL_FLAGS, openModelArgument } from "./model-argument.ts";
 import { defineVerb, type Verb } from "./verb.ts";
 
 const FLAGS = {
@@ -49,7 +40,7 @@ export const evaluate: Verb = defineVerb({
   example: "plinth eval runs/first --task banking77 --data ../shared/data --shots 4 --limit 200",
   run: async ({ positionals: [word], flags, out, signal }) => {
     const task = findTask(flags.task);
-    const model = openModel(word!, flags);
+    const model = openModelArgument(word!, flags);
     try {
       const { data, shots, limit, seed, baselines, truncate } = flags;
       const baselineText = flags.baselineText && [...readTextPieces(flags.baselineText)].join("");
@@ -71,13 +62,6 @@ export const evaluate: Verb = defineVerb({
     }
   },
 });
-
-/** The only place where this verb opens a model. */
-function openModel(word: string, flags: FlagValues<typeof MODEL_FLAGS>): LanguageModel | EncoderModel {
-  return isEncoderArgument(word)
-    ? new EncoderModel(loadEncoderArgument(word, flags))
-    : new LanguageModel(loadModelArgument(word, flags));
-}
 
 function render(result: Omit<EvaluationResult, "predictions">): string {
   const { task, numExamples, numTraining, shots, scores, baselines, breakdown, programs } = result;

@@ -14,6 +14,8 @@ import {
 } from "../models/load-model.ts";
 import { isEncoderType } from "../models/registry.ts";
 import { ClassifierModel } from "../pipelines/classifier-model.ts";
+import { EncoderModel } from "../pipelines/encoder-model.ts";
+import { LanguageModel } from "../pipelines/language-model.ts";
 import { checkMemory } from "../plan/check-memory.ts";
 import { boolean, text } from "./flag-specs.ts";
 import type { FlagValues, PositionalSpec } from "./flags.ts";
@@ -59,11 +61,20 @@ export function loadModelArgument(word: string, flags: FlagValues<typeof MODEL_F
 }
 
 /**
- * Loads the decoder that a word names, which may sort texts, by a head of its own or that of an adapter.
+ * Opens whatever model a word names: an encoder, or a decoder, which may sort texts by a head of its own or that of an adapter.
  *
  * @throws as {@link loadModelArgument}
  */
-export function loadDecoderArgument(word: string, flags: FlagValues<typeof MODEL_FLAGS>): LoadedModel {
+export function openModelArgument(
+  word: string,
+  flags: FlagValues<typeof MODEL_FLAGS>,
+): EncoderModel | ClassifierModel | LanguageModel {
+  if (isEncoderArgument(word)) return new EncoderModel(loadEncoderArgument(word, flags));
+  const loaded = loadDecoderArgument(word, flags);
+  return ClassifierModel.fits(loaded) ? new ClassifierModel(loaded) : new LanguageModel(loaded);
+}
+
+function loadDecoderArgument(word: string, flags: FlagValues<typeof MODEL_FLAGS>): LoadedModel {
   const directory = modelDirectory(word);
   if (flags.checkMemory) checkMemory(directory);
   const loaded = ClassifierModel.isIn(directory) ? loadClassifier(directory) : loadModel(directory);

@@ -1,12 +1,16 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { AdapterShelf } from "../adapt/adapter-shelf.ts";
+import type { LoadAdapterOptions, LoadedAdapter } from "../adapt/peft/adapter-file.ts";
 import type { Tokenizer } from "../codecs/tokenizer.ts";
-import { DataError } from "../core/errors.ts";
+import { ConfigError, DataError } from "../core/errors.ts";
+import type { HostWeights } from "../core/weights.ts";
 import { Engine } from "../engine/engine.ts";
 import { CachedProgram, checkTokens } from "../generate/cached-program.ts";
 import { readJsonObject } from "../hub/read-json-file.ts";
+import type { CausalLM } from "../models/contracts.ts";
 import { DecoderClassifier } from "../models/decoder-classifier.ts";
-import { type LoadedClassifier, type LoadedModel, loadClassifier } from "../models/load-model.ts";
+import { type LoadedClassifier, type LoadedModel, loadClassifier, loadModel } from "../models/load-model.ts";
 import { isClassifierConfig } from "../models/registry.ts";
 import type { EncoderText } from "./encoder-model.ts";
 import { requireTokenizer } from "./require-tokenizer.ts";
@@ -17,7 +21,7 @@ export interface ClassifierModelOptions {
 }
 
 /**
- * A decoder that sorts texts, ready for use; compiled when first needed.
+ * A decoder that sorts texts, ready for use, with any number of adapters; what they need is compiled when first used.
  *
  * @example
  * const model = ClassifierModel.load("runs/intents/model");
@@ -25,22 +29,61 @@ export interface ClassifierModelOptions {
  * model.dispose();
  */
 export class ClassifierModel {
-  readonly loaded: LoadedClassifier;
+  readonly #shelf: AdapterShelf<CausalLM>;
+  /** By the structure of adapters. */
+  readonly #programs = new Map<string, CachedProgram>();
   #engine: Engine | undefined;
-  #program: CachedProgram | undefined;
 
-  constructor(loaded: LoadedClassifier, options: ClassifierModelOptions = {}) {
-    this.loaded = loaded;
+  /** @param loaded one with a head that sorts texts, or a base whose adapters bring such heads */
+  constructor(loaded: LoadedModel, options: ClassifierModelOptions = {}) {
+    this.#shelf = new AdapterShelf(loaded);
     this.#engine = options.engine;
   }
 
   /**
    * Loads a Hugging Face directory.
    *
-   * @throws as `loadClassifier`
+   * @throws as `loadClassifier`, or `loadModel` where it has no head of its own
    */
   static load(directory: string, options: ClassifierModelOptions = {}): ClassifierModel {
-    return new ClassifierModel(loadClassifier(directory), options);
+    const load = ClassifierModel.isIn(directory) ? loadClassifier : loadModel;
+    return new ClassifierModel(load(directory), options);
+  }
+
+  /**
+   * The model, with the adapter that is in use, and the weights of both.
+   *
+   * @throws {ConfigError} if neither has a head that sorts texts.
+   */
+  get loaded(): LoadedClassifier {
+    const { loaded } = this.#shelf.current;
+    if (ClassifierModel.fits(loaded)) return loaded;
+    throw new ConfigError({
+      where: loaded.directory,
+      expected: "a model with a head that sorts texts",
+      got: "one without",
+      fix: "Add and use an adapter that brings one.",
+    });
+  }
+
+  /**
+   * Adds an adapter to the loaded base, or one in place of another of that name. It costs its own weights; the base is shared. It may
+   * bring a head of its own.
+   *
+   * @param from its directory in PEFT's layout, or the adapter itself
+   * @throws as `loadAdapter`
+   */
+  addAdapter(name: string, from: string | LoadedAdapter<CausalLM>, options: LoadAdapterOptions = {}): void {
+    this.#shelf.add(name, from, options);
+  }
+
+  /**
+   * Goes on with an adapter; without a name, with the base as it is. The first use of one of another structure compiles.
+   *
+   * @throws {ConfigError} if there is no adapter of that name.
+   */
+  useAdapter(name?: string): void {
+    this.#shelf.use(name);
   }
 
   /** Whether a loaded decoder sorts texts, by a head of its own or that of an adapter. */
@@ -56,7 +99,10 @@ export class ClassifierModel {
 
   /** @throws {DataError} if the directory has none. */
   get tokenizer(): Tokenizer {
-    return requireTokenizer(this.loaded, "Put its tokenizer.json beside the weights, or give token ids.");
+    return requireTokenizer(
+      this.#shelf.current.loaded,
+      "Put its tokenizer.json beside the weights, or give token ids.",
+    );
   }
 
   /**
@@ -79,8 +125,8 @@ export class ClassifierModel {
 
   /** Gives native memory back. What is asked for afterwards is compiled anew. */
   dispose(): void {
-    this.#program?.dispose();
-    this.#program = undefined;
+    for (const program of this.#programs.values()) program.dispose();
+    this.#programs.clear();
   }
 
   /** Ids up to the last one that is no padding: nothing behind it is seen by it. */
@@ -106,8 +152,7 @@ export class ClassifierModel {
   }
 
   async #score(ids: Uint32Array, signal: AbortSignal | undefined): Promise<Float32Array> {
-    this.#program ??= this.#compile();
-    const program = this.#program;
+    const program = this.#program();
     program.truncate(0, 0);
     for (let at = 0; ; at += program.pieceTokens) {
       signal?.throwIfAborted();
@@ -117,13 +162,22 @@ export class ClassifierModel {
     }
   }
 
-  #compile(): CachedProgram {
+  #program(): CachedProgram {
+    const { structure, exchangeable } = this.#shelf.current;
+    const program = this.#programs.get(structure) ?? this.#compile(exchangeable);
+    this.#programs.set(structure, program);
+    program.exchange(exchangeable);
+    return program;
+  }
+
+  #compile(exchangeable: HostWeights): CachedProgram {
     const { model, weights } = this.loaded;
     this.#engine ??= new Engine();
     return new CachedProgram(this.#engine, model, weights, {
       name: "classify texts",
       capacity: model.shape.contextLength,
       outputs: (hidden) => ({ scores: model.logits(hidden) }), // (1, L)
+      exchangeable,
     });
   }
 }

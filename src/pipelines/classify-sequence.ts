@@ -44,10 +44,7 @@ export async function classifySequence(
   texts: readonly EncoderText[],
   options: ClassifySequenceOptions = {},
 ): Promise<LabelScore[][]> {
-  const classifier =
-    model instanceof ClassifierModel
-      ? model.loaded.model
-      : model.head("sequenceClassifier", "classes of texts");
+  const classifier = classifierOf(model);
   const { activation = ACTIVATION_OF[classifier.problem], truncate, signal } = options;
   const { topK = classifier.labels.length } = options;
   if (!["softmax", "sigmoid", "none"].includes(activation)) {
@@ -63,6 +60,16 @@ export async function classifySequence(
     const labelled = classifier.labels.map((label, i) => ({ label, score: values[i]! }));
     return labelled.sort((a, b) => b.score - a.score).slice(0, topK);
   });
+}
+
+/**
+ * What a model sorts texts by.
+ *
+ * @throws {ConfigError} if it has no head for it.
+ */
+export function classifierOf(model: EncoderModel | ClassifierModel): SequenceClassifier {
+  if (model instanceof ClassifierModel) return model.loaded.model;
+  return model.head("sequenceClassifier", "classes of texts");
 }
 
 async function scoreTexts(

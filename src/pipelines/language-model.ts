@@ -2,11 +2,13 @@ import { AdapterShelf } from "../adapt/adapter-shelf.ts";
 import type { LoadAdapterOptions, LoadedAdapter } from "../adapt/peft/adapter-file.ts";
 import { type ChatTemplate, loadChatTemplate } from "../codecs/chat-template.ts";
 import type { Tokenizer } from "../codecs/tokenizer.ts";
+import { ConfigError } from "../core/errors.ts";
 import { Engine } from "../engine/engine.ts";
 import { Scorer } from "../eval/score.ts";
 import { Decoder } from "../generate/decoder.ts";
 import { type GenerationDefaults, readGenerationConfig } from "../generate/generation-config.ts";
 import type { CausalLM } from "../models/contracts.ts";
+import { DecoderClassifier } from "../models/decoder-classifier.ts";
 import { type LoadedModel, loadModel } from "../models/load-model.ts";
 import { requireTokenizer } from "./require-tokenizer.ts";
 
@@ -44,7 +46,7 @@ export class LanguageModel {
   #engine: Engine | undefined;
 
   constructor(loaded: LoadedModel, options: LanguageModelOptions = {}) {
-    this.#shelf = new AdapterShelf(loaded);
+    this.#shelf = new AdapterShelf(loaded, refuseClassifier);
     this.defaults = readGenerationConfig(loaded.directory);
     this.template = loadChatTemplate(loaded.directory);
     this.#options = options;
@@ -69,7 +71,7 @@ export class LanguageModel {
    * Adds an adapter to the loaded base, or one in place of another of that name. It costs its own weights; the base is shared.
    *
    * @param from its directory in PEFT's layout, or the adapter itself
-   * @throws as `loadAdapter`
+   * @throws as `loadAdapter`, and {ConfigError} if it brings a head that sorts texts; see `ClassifierModel`.
    */
   addAdapter(name: string, from: string | LoadedAdapter<CausalLM>, options: LoadAdapterOptions = {}): void {
     this.#shelf.add(name, from, options);
@@ -128,4 +130,14 @@ export class LanguageModel {
     this.#decoders.clear();
     this.#scorers.clear();
   }
+}
+
+function refuseClassifier({ directory, model }: LoadedAdapter<CausalLM>): void {
+  if (!(model instanceof DecoderClassifier)) return;
+  throw new ConfigError({
+    where: directory,
+    expected: "an adapter of a model that predicts the next token",
+    got: "one with a head that sorts texts",
+    fix: "Use a ClassifierModel, or plinth classify.",
+  });
 }

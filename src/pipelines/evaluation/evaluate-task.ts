@@ -5,11 +5,12 @@ import type { Prediction } from "../../eval/tasks/prediction.ts";
 import type { Task } from "../../eval/tasks/task.ts";
 import { TASK_METRICS } from "../../eval/tasks/task-metrics.ts";
 import { loadTaskRows, type TaskExamples, type TaskRowOptions } from "../../eval/tasks/task-rows.ts";
-import { EncoderModel } from "../encoder-model.ts";
-import type { LanguageModel } from "../language-model.ts";
+import type { ClassifierModel } from "../classifier-model.ts";
+import type { EncoderModel } from "../encoder-model.ts";
+import { LanguageModel } from "../language-model.ts";
 import { decoderAnswers } from "./decoder-answers.ts";
-import { encoderAnswers } from "./encoder-answers.ts";
 import { fewShotIntro } from "./few-shot.ts";
+import { headAnswers } from "./head-answers.ts";
 
 export interface EvaluateOptions extends TaskRowOptions {
   /** Examples that are at hand, such as those that a model was adapted on and others; default: as the task's files and {@link TaskRowOptions} say. */
@@ -65,7 +66,7 @@ export interface EvaluationResult {
  */
 export async function evaluateTask(
   task: Task,
-  model: LanguageModel | EncoderModel,
+  model: LanguageModel | EncoderModel | ClassifierModel,
   options: EvaluateOptions = {},
 ): Promise<EvaluationResult> {
   const { shots = 0, seed = 1, baselines = true } = options;
@@ -98,7 +99,7 @@ export async function evaluateTask(
 
 async function answer(
   task: Task,
-  model: LanguageModel | EncoderModel,
+  model: LanguageModel | EncoderModel | ClassifierModel,
   examples: TaskExamples,
   intro: string,
   { seed = 1, signal, truncate = false, onProgress }: EvaluateOptions,
@@ -111,7 +112,7 @@ async function answer(
   const sandbox = new Sandbox();
   const request = { task, examples: evaluation, intro, labels, seed, sandbox, signal };
   try {
-    if (model instanceof EncoderModel) return await encoderAnswers(model, request, truncate);
+    if (!(model instanceof LanguageModel)) return await headAnswers(model, request, truncate);
     const predictions: Prediction[] = [];
     for await (const prediction of decoderAnswers(model, request)) {
       predictions.push(prediction);

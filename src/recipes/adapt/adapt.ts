@@ -22,7 +22,7 @@ import { type Costs, measureCosts } from "./costs.ts";
 import { measureBaseline } from "./measure-baseline.ts";
 import type { BaseModel } from "./method.ts";
 import { prepareBase } from "./prepare-base.ts";
-import { saveResult } from "./save-result.ts";
+import { saveResult, savesWhole } from "./save-result.ts";
 import type { DataSources, Judgement, PreparedTask } from "./task.ts";
 import { assembleTrainee, type Trainee } from "./trainee.ts";
 
@@ -91,18 +91,27 @@ export async function adapt(options: AdaptOptions): Promise<AdaptResult> {
       ...{ engine, base, data, recipe: read.recipe },
       onNotice: (text: string) => early.push(text),
     };
-    return await read.task.prepare(context, (prepared) => adaptPrepared(prepared, read, options, early));
+    const run = { read, options, usedBase: base, notices: early };
+    return await read.task.prepare(context, (prepared) => adaptPrepared(prepared, run));
   } finally {
     lock.release();
     if (isNew && readdirSync(directory).length === 0) rmdirSync(directory);
   }
 }
 
+/** A run whose recipe is read. */
+interface Run {
+  readonly read: ReadRecipe;
+  readonly options: AdaptOptions;
+  /** The directory that the base was loaded from: where the method quantises, not the user's. */
+  readonly usedBase: string;
+  /** What was told while the task was prepared. */
+  readonly notices: readonly string[];
+}
+
 async function adaptPrepared<M extends BaseModel>(
   prepared: PreparedTask<M>,
-  read: ReadRecipe,
-  options: AdaptOptions,
-  notices: readonly string[],
+  { read, options, usedBase, notices }: Run,
 ): Promise<AdaptResult> {
   const { engine, directory, resume = false, signal } = options;
   const { recipe, method } = read;
@@ -115,7 +124,9 @@ async function adaptPrepared<M extends BaseModel>(
   const title = `${describeRun(prepared.model)} · ${recipe.adapt.task} by ${recipe.adapt.method}`;
   const resultDirectory = join(directory, trainee.adapter ? ADAPTER_DIRECTORY : MODEL_DIRECTORY);
   const trainedParameters = countParameters(trainee.objective.model.parameters);
-  const journal = openJournal(prepared, trainee, { options, recipe, title, baselines, trainedParameters });
+  const journal = openJournal(prepared, trainee, {
+    ...{ options, usedBase, recipe, title, baselines, trainedParameters },
+  });
   if (!resume) beginRunDirectory(directory, recipe, prepared.tokenizer);
   for (const [name, text] of Object.entries(prepared.files ?? {}))
     writeFileAtomic(join(directory, name), text);
@@ -163,19 +174,21 @@ function checkRun<M extends BaseModel>(
 /** What the report says from the beginning. */
 interface JournalFacts extends Pick<AdaptResult, "recipe" | "baselines" | "trainedParameters"> {
   readonly options: AdaptOptions;
+  /** The directory that the base was loaded from. */
+  readonly usedBase: string;
   readonly title: string;
 }
 
 function openJournal<M extends BaseModel>(
   prepared: PreparedTask<M>,
   trainee: Trainee<M>,
-  { options, recipe, title, baselines, trainedParameters }: JournalFacts,
+  { options, usedBase, recipe, title, baselines, trainedParameters }: JournalFacts,
 ): Journal {
   const { directory, resume = false, command, machine = "", onEvent = () => {} } = options;
   const base = options.baseName ?? options.base;
   return new Journal({
     ...{ directory, resume, onEvent, command },
-    nextCommands: nextCommands(prepared, trainee, options),
+    nextCommands: nextCommands(prepared, trainee, usedBase, directory),
     description: {
       ...{ title, machine, baselines, corpus: prepared.corpus },
       config: { base, "trained parameters": trainedParameters, ...flattenRecipe(recipe) },
@@ -183,14 +196,18 @@ function openJournal<M extends BaseModel>(
   });
 }
 
-/** What to type next: with the whole model where there is one, else with the adapter on its base. */
+/** What to type next: with the whole model where one is written, else with the adapter on the base that it was trained over. */
 function nextCommands<M extends BaseModel>(
-  { head, nextCommands: commands }: PreparedTask<M>,
+  prepared: PreparedTask<M>,
   { adapter }: Trainee<M>,
-  { base, directory }: AdaptOptions,
+  base: string,
+  directory: string,
 ): readonly string[] {
-  if (!adapter || head.length > 0) return commands(join(directory, MODEL_DIRECTORY));
-  return commands(`${base} --adapter ${join(directory, ADAPTER_DIRECTORY)}`);
+  const isWhole = !adapter || savesWhole(prepared);
+  const model = isWhole
+    ? join(directory, MODEL_DIRECTORY)
+    : `${base} --adapter ${join(directory, ADAPTER_DIRECTORY)}`;
+  return prepared.nextCommands(model);
 }
 
 /** What a finished run has at hand. */

@@ -19,7 +19,7 @@ export interface Result<M extends BaseModel> {
 }
 
 /**
- * Writes an adapter in PEFT's layout where there is one, and the whole model where there is none, or a new head.
+ * Writes an adapter in PEFT's layout where there is one, and the whole model where there is none, or a new head; see {@link savesWhole}.
  *
  * @throws {EnvironmentError} if the directory holds something else or the system refuses.
  */
@@ -41,8 +41,14 @@ export function saveResult<M extends BaseModel>(
     ...{ baseName, adapter: trainee.adapter, weights: bestWeights, card },
     modulesToSave: prepared.headModules,
   });
-  // An adapter's file knows no labels: what has a new head can be used as a whole model only.
-  const isFloat = [...prepared.weights.values()].every((weight) => !isQuantized(weight));
-  if (prepared.head.length === 0 || !isFloat) return;
+  if (!savesWhole(prepared)) return;
   prepared.save(modelDirectory, mergeAdapter(base.weights, loadAdapter(directory, base)), card);
+}
+
+/**
+ * Whether a whole model is written beside an adapter: where the head is new, for those who do not read it and its labels from the
+ * adapter's file. A quantised base cannot take an adapter in.
+ */
+export function savesWhole<M extends BaseModel>({ head, weights }: PreparedTask<M>): boolean {
+  return head.length > 0 && [...weights.values()].every((weight) => !isQuantized(weight));
 }

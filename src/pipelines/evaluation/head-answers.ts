@@ -2,23 +2,24 @@ import { ConfigError } from "../../core/errors.ts";
 import { makePrediction, type Prediction } from "../../eval/tasks/prediction.ts";
 import { fieldValues } from "../../eval/tasks/template.ts";
 import { answerQuestion } from "../answer-question.ts";
-import { classifySequence } from "../classify-sequence.ts";
-import type { EncoderModel } from "../encoder-model.ts";
+import type { ClassifierModel } from "../classifier-model.ts";
+import { classifierOf, classifySequence } from "../classify-sequence.ts";
+import { EncoderModel } from "../encoder-model.ts";
 import type { AnswerRequest } from "./decoder-answers.ts";
 
 /**
- * An encoder's answers by its head, in the order of the examples.
+ * A model's answers by its head, in the order of the examples: those of an encoder, or of a decoder that sorts texts.
  *
- * @throws {ConfigError} if encoders cannot do the task, the model has no head for it, or its labels are others.
+ * @throws {ConfigError} if such models cannot do the task, the model has no head for it, or its labels are others.
  * @throws {DataError} if a text is longer than the model reads and may not be cut.
  */
-export async function encoderAnswers(
-  model: EncoderModel,
+export async function headAnswers(
+  model: EncoderModel | ClassifierModel,
   { task, examples, labels, signal }: AnswerRequest,
   truncate: boolean,
 ): Promise<Prediction[]> {
   if (task.method === "choice") {
-    const known = model.head("sequenceClassifier", "classes of texts").labels;
+    const known = classifierOf(model).labels;
     if (!known.some((label) => labels.includes(label))) {
       const expected = `a model with the labels of task ${task.name}, such as ${labels[0]}`;
       throw new ConfigError({ where: model.loaded.directory, expected, got: `labels such as ${known[0]}` });
@@ -30,7 +31,7 @@ export async function encoderAnswers(
       return makePrediction(example, found[i]![0]!.label, { probabilities });
     });
   }
-  if (task.method === "extract") {
+  if (task.method === "extract" && model instanceof EncoderModel) {
     const questions = examples.map(({ row, input }) => ({
       question: input,
       context: fieldValues("context", row)[0]!,
@@ -41,7 +42,7 @@ export async function encoderAnswers(
   throw new ConfigError({
     where: `task ${task.name}`,
     expected: "a model that predicts the next token",
-    got: "an encoder",
-    fix: "Encoders do tasks of choice and extraction.",
+    got: model instanceof EncoderModel ? "an encoder" : "a decoder with a head that sorts texts",
+    fix: "Encoders do tasks of choice and extraction; decoders with a head those of choice.",
   });
 }
