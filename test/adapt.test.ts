@@ -131,7 +131,7 @@ describe("adapt", () => {
     );
     expect(result.costs!.bytes).toBeLessThan(result.costs!.baseBytes);
     const report = readFileSync(result.reportPath, "utf8");
-    for (const part of ["What it cost", "What it got wrong", "before adapting", "lora.rank"]) {
+    for (const part of ["What it cost", "What it got wrong", "before adapting", "lora.<wbr>rank"]) {
       expect(report).toContain(part);
     }
     const predictions = readFileSync(join(root, "instruct/predictions.jsonl"), "utf8").trim().split("\n");

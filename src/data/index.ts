@@ -28,7 +28,14 @@ export type {
 } from "./rows/examples.ts";
 export { type Fit, fitContext, type LongRows, type TokenRow } from "./rows/fit-context.ts";
 export { CLASSIFICATION, MULTI_LABEL, REGRESSION, TOKENS } from "./rows/labelled-kinds.ts";
-export { checkLabels, classWeights, collectLabels, type Labelled, type LabelSet } from "./rows/labels.ts";
+export {
+  checkLabels,
+  classWeights,
+  collectLabels,
+  type Labelled,
+  type LabelSet,
+  positiveWeights,
+} from "./rows/labels.ts";
 export { type BucketOptions, chooseBuckets } from "./rows/length-buckets.ts";
 export {
   countRepeats,

@@ -30,6 +30,8 @@ export const IMPLIED: FlatRecipe = {
   "train.recompute": false,
   "train.optimizerState": "float32",
   "head.cacheBytes": 0,
+  "label.classWeights": false,
+  "tag.classWeights": false,
 };
 
 /** Identifies the configuration of a run, whatever the order of its keys. */

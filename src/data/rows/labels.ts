@@ -74,6 +74,19 @@ export function classWeights({ counts }: LabelSet): number[] {
   return counts.map((count) => total / (counts.length * count));
 }
 
+/**
+ * How much more each label of several counts where it applies than where it does not, so that both have the same say:
+ * `weight = examples without it / examples with it`; 1 where there are none of either.
+ *
+ * @param counts in how many examples each label applies
+ * @see PyTorch's `pos_weight`
+ * @example
+ * positiveWeights([1, 2, 4], 4); // => [3, 1, 1]
+ */
+export function positiveWeights(counts: readonly number[], numExamples: number): number[] {
+  return counts.map((count) => (count > 0 && count < numExamples ? (numExamples - count) / count : 1));
+}
+
 function byCodeUnit(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { fitContext } from "./fit-context.ts";
-import { checkLabels, classWeights, collectLabels } from "./labels.ts";
+import { checkLabels, classWeights, collectLabels, positiveWeights } from "./labels.ts";
 import { chooseBuckets } from "./length-buckets.ts";
 import type { Row } from "./load-examples.ts";
 import { batchAll, RowBatches, type RowBatchOptions } from "./row-batches.ts";
@@ -38,6 +38,11 @@ describe("labels", () => {
     expect(weights[1]).toBeCloseTo(1.11111111, 7);
     expect(weights[2]).toBeCloseTo(1.66666667, 7);
     expect(5 * weights[0]! + 3 * weights[1]! + 2 * weights[2]!).toBeCloseTo(10, 12);
+  });
+
+  test("of several labels, weights make both sides equal, as PyTorch's pos_weight does", () => {
+    // Its documentation: "100 positive and 300 negative examples ... pos_weight should be equal to 300 / 100".
+    expect(positiveWeights([100, 200, 0, 400], 400)).toEqual([3, 1, 1, 1]);
   });
 });
 

@@ -53,9 +53,15 @@ export type AdaptInput = Readonly<Record<string, object>>;
 /**
  * Completes and checks a recipe.
  *
+ * @param mostTokens that the base reads: a context that is not set is not longer
  * @throws {ConfigError} if task, method, section or key is unknown (the nearest is named), or a value out of range.
  */
-export function readAdaptRecipe(taskName: string, methodName: string, input: AdaptInput): ReadRecipe {
+export function readAdaptRecipe(
+  taskName: string,
+  methodName: string,
+  input: AdaptInput,
+  mostTokens = Number.POSITIVE_INFINITY,
+): ReadRecipe {
   const task = choose("task", TASKS, taskName);
   const method = choose("method", METHODS, methodName);
   if (task.methods && !task.methods.includes(method.name)) {
@@ -69,6 +75,7 @@ export function readAdaptRecipe(taskName: string, methodName: string, input: Ada
   const own = [method.section, task.section, DISTILL].filter((name) => name !== undefined);
   checkSections(input, ["data", "batch", ...own, "train"]);
   const chosen = method.choose(input[method.section ?? ""] ?? {});
+  const contextLength = Math.min(task.train.contextLength, mostTokens - (chosen.virtualTokens ?? 0));
   const section = (name: string | undefined, settings: object) =>
     name === undefined ? {} : { [name]: settings };
   const recipe = {
@@ -78,7 +85,7 @@ export function readAdaptRecipe(taskName: string, methodName: string, input: Ada
     ...section(method.section, chosen.settings),
     ...section(task.section, task.readSettings(input[task.section ?? ""] ?? {})),
     ...taught,
-    train: trainOptions({ ...method.train, ...task.train, ...input.train }),
+    train: trainOptions({ ...method.train, ...task.train, contextLength, ...input.train }),
   };
   return { recipe, task, method: chosen };
 }

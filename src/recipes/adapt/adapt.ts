@@ -2,6 +2,7 @@ import { existsSync, readdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Engine } from "../../engine/engine.ts";
 import { writeFileAtomic } from "../../hub/atomic-write.ts";
+import { describeModel } from "../../models/describe-model.ts";
 import { countParameters } from "../../nn/scope.ts";
 import { checkTrainingMemory } from "../../plan/check-training-memory.ts";
 import type { TrainEvent } from "../../train/events.ts";
@@ -80,7 +81,8 @@ const PREDICTIONS_FILE = "predictions.jsonl";
  */
 export async function adapt(options: AdaptOptions): Promise<AdaptResult> {
   const { directory, resume = false, engine, data } = options;
-  const read = readAdaptRecipe(options.task, options.method, options.settings ?? {});
+  const { contextLength } = describeModel(options.base).model.shape;
+  const read = readAdaptRecipe(options.task, options.method, options.settings ?? {}, contextLength);
   checkRunDirectory(directory, read.recipe, resume);
   const isNew = !existsSync(directory);
   const lock = acquireRunLock(directory);

@@ -4,9 +4,11 @@ import type { TaskKind, TaskOutcome } from "../../adapt/tasks/task-kind.ts";
 import { answerRows, tagRows, textRows } from "../../adapt/tasks/task-rows.ts";
 import { multiLabel, regression, singleLabel } from "../../adapt/tasks/text-kinds.ts";
 import { loadTokenizer } from "../../codecs/tokenizer.ts";
-import { boolean, integer, readFields } from "../../core/fields.ts";
+import { boolean, integer, optional, readFields } from "../../core/fields.ts";
+import type { ExampleKind } from "../../data/rows/example-kind.ts";
+import type { MultiLabel } from "../../data/rows/examples.ts";
 import { CLASSIFICATION, MULTI_LABEL, REGRESSION, TOKENS } from "../../data/rows/labelled-kinds.ts";
-import { checkLabels, classWeights, collectLabels, type Labelled } from "../../data/rows/labels.ts";
+import { checkLabels, classWeights, collectLabels, positiveWeights } from "../../data/rows/labels.ts";
 import type { Row } from "../../data/rows/load-examples.ts";
 import { QUESTION_ANSWER } from "../../data/rows/text-kinds.ts";
 import { confusionMatrix } from "../../eval/metrics/classification.ts";
@@ -16,8 +18,8 @@ import { prepareLabelledTask } from "./labelled-task.ts";
 import { loadData } from "./load-data.ts";
 import type { Task, TaskContext } from "./task.ts";
 
-interface ClassifySettings {
-  /** Examples count in inverse proportion to how frequent their class is. */
+interface WeightSettings {
+  /** What is rare counts for more: in inverse proportion to how frequent a class, label or tag is. */
   readonly classWeights: boolean;
 }
 
@@ -30,19 +32,11 @@ export const CLASSIFY: Task = {
   fields: CLASSIFICATION.fields,
   section: "classify",
   train: TRAIN,
-  readSettings: (input) => readFields<ClassifySettings>("classify", { classWeights: boolean(false) }, input),
+  readSettings: (input) => readWeightSettings("classify", input),
   prepare: async (context, use) => {
-    const data = await loadData(CLASSIFICATION, context);
-    const labelled = (rows: readonly Row<{ label: string }>[]) =>
-      rows.map(({ example, where }) => ({ labels: [example.label], where }));
-    const { names, weights } = readLabels(context, {
-      available: labelled(data.available),
-      training: labelled(data.training),
-      validation: labelled(data.validation),
-    });
-    const { classWeights: isWeighted } = context.recipe.classify as ClassifySettings;
+    const { data, names, counts } = await loadLabelled(CLASSIFICATION, context, ({ label }) => [label]);
     const numberOf = new Map(names.map((name, i) => [name, i]));
-    const kind = singleLabel(names, isWeighted ? weights.weights : undefined);
+    const kind = singleLabel(names, isWeighted(context, "classify") ? weightsOf(counts) : undefined);
     return prepareLabelledTask(
       context,
       {
@@ -50,7 +44,7 @@ export const CLASSIFY: Task = {
         encode: (rows, tokenizer) =>
           textRows(rows, ({ label }) => numberOf.get(label)!, { ...encoding(context), tokenizer }),
         baselines: (heldOut) => {
-          const most = weights.counts.indexOf(Math.max(...weights.counts));
+          const most = counts.indexOf(Math.max(...counts));
           const always = heldOut.map(() => ({ label: most, probability: 1 }));
           return constantBaseline(`always "${names[most]}"`, kind, heldOut, always);
         },
@@ -67,18 +61,14 @@ export const LABEL: Task = {
   name: "label",
   summary: "which of several labels apply to a text",
   fields: MULTI_LABEL.fields,
+  section: "label",
   train: TRAIN,
-  readSettings: () => ({}),
+  readSettings: (input) => readWeightSettings("label", input),
   prepare: async (context, use) => {
-    const data = await loadData(MULTI_LABEL, context);
-    const labelled = (rows: readonly Row<{ labels: readonly string[] }>[]) =>
-      rows.map(({ example: { labels }, where }) => ({ labels, where }));
-    const { names } = readLabels(context, {
-      available: labelled(data.available),
-      training: labelled(data.training),
-      validation: labelled(data.validation),
-    });
-    const kind = multiLabel(names);
+    const distinct = ({ labels }: MultiLabel) => [...new Set(labels)];
+    const { data, names, counts } = await loadLabelled(MULTI_LABEL, context, distinct);
+    const weights = () => positiveWeights(counts, data.training.length);
+    const kind = multiLabel(names, isWeighted(context, "label") ? weights() : undefined);
     return prepareLabelledTask(
       context,
       {
@@ -140,19 +130,13 @@ export const TAG: Task = {
   name: "tag",
   summary: "a tag for each word, such as names and places",
   fields: TOKENS.fields,
+  section: "tag",
   train: TRAIN,
-  readSettings: () => ({}),
+  readSettings: (input) => readWeightSettings("tag", input),
   prepare: async (context, use) => {
-    const data = await loadData(TOKENS, context);
-    const labelled = (rows: readonly Row<{ tags: readonly string[] }>[]) =>
-      rows.map(({ example: { tags }, where }) => ({ labels: tags, where }));
-    const { names, weights } = readLabels(context, {
-      available: labelled(data.available),
-      training: labelled(data.training),
-      validation: labelled(data.validation),
-    });
-    const kind = wordTags(names);
-    const most = weights.counts.indexOf(Math.max(...weights.counts));
+    const { data, names, counts } = await loadLabelled(TOKENS, context, ({ tags }) => tags);
+    const kind = wordTags(names, isWeighted(context, "tag") ? weightsOf(counts) : undefined);
+    const most = counts.indexOf(Math.max(...counts));
     return prepareLabelledTask(
       context,
       {
@@ -173,8 +157,8 @@ export const TAG: Task = {
 interface AnswerSettings {
   /** Longest answer. */
   readonly maxAnswerTokens: number;
-  /** Tokens that a window repeats of the one before. */
-  readonly stride: number;
+  /** Tokens that a window repeats of the one before; default 128, or less in small windows. */
+  readonly stride?: number;
 }
 
 /** The part of a text that answers a question. */
@@ -187,7 +171,7 @@ export const ANSWER: Task = {
   readSettings: (input) =>
     readFields<AnswerSettings>(
       "answer",
-      { maxAnswerTokens: integer(1, 2 ** 16, 15), stride: integer(0, 2 ** 16, 64) },
+      { maxAnswerTokens: integer(1, 2 ** 16, 15), stride: optional(integer(0, 2 ** 16)) },
       input,
     ),
   prepare: async (context, use) => {
@@ -219,28 +203,44 @@ function encoding({ recipe }: TaskContext) {
   return { contextLength: recipe.train.contextLength, longRows: recipe.data.longRows };
 }
 
+function readWeightSettings(section: string, input: object): WeightSettings {
+  return readFields<WeightSettings>(section, { classWeights: boolean(false) }, input);
+}
+
+function isWeighted({ recipe }: TaskContext, section: string): boolean {
+  return (recipe[section] as WeightSettings).classWeights;
+}
+
+/** Weights by how often each label occurs; 1 for those that do not. */
+function weightsOf(counts: readonly number[]): readonly number[] {
+  const ofUsed = classWeights({ names: [], counts: counts.filter((count) => count > 0) });
+  let next = 0;
+  return counts.map((count) => (count > 0 ? ofUsed[next++]! : 1));
+}
+
 /**
- * Labels of all training examples, of which a run may use a part, with how often that part has them.
+ * Examples with the labels of all that may be trained on, of which a run may use a part, and how often that part has each.
  *
- * @throws {DataError} if there is but one, or one of the held-out examples was never trained on.
+ * @throws {DataError} as `loadData`, if there is but one label, or one of the held-out examples was never trained on.
  */
-function readLabels(
-  { onNotice }: TaskContext,
-  sides: Readonly<Record<"available" | "training" | "validation", readonly Labelled[]>>,
+async function loadLabelled<E>(
+  kind: ExampleKind<E>,
+  context: TaskContext,
+  labelsOf: (example: E) => readonly string[],
 ) {
-  const known = collectLabels(sides.available);
-  checkLabels(sides.validation, known);
+  const labelled = (rows: readonly Row<E>[]) =>
+    rows.map(({ example, where }) => ({ labels: labelsOf(example), where }));
+  const data = await loadData(kind, context, (rows) => collectLabels(labelled(rows)));
+  const known = collectLabels(labelled(data.available));
+  checkLabels(labelled(data.validation), known);
   const place = new Map(known.names.map((name, i) => [name, i]));
   const counts = known.names.map(() => 0);
-  for (const { labels } of sides.training) for (const label of labels) counts[place.get(label)!]! += 1;
+  for (const { labels } of labelled(data.training))
+    for (const label of labels) counts[place.get(label)!]! += 1;
   const numUnused = counts.filter((count) => count === 0).length;
   if (numUnused > 0)
-    onNotice(`${numUnused} of ${counts.length} labels have no example among those trained on`);
-  const used = counts.filter((count) => count > 0);
-  const ofUsed = classWeights({ names: [], counts: used });
-  let next = 0;
-  const weights = counts.map((count) => (count > 0 ? ofUsed[next++]! : 1));
-  return { names: known.names, weights: { counts, weights } };
+    context.onNotice(`${numUnused} of ${counts.length} labels have no example among those trained on`);
+  return { data, names: known.names, counts };
 }
 
 /** How good the same answer for all is. */

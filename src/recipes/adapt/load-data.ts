@@ -20,15 +20,18 @@ export interface LoadedData<T> {
 /**
  * Reads the examples and deals them to two sides.
  *
+ * @param check is shown what is to be split, to refuse it for a better reason than that it cannot be
  * @throws {DataError} if a row cannot be used, or a side would be empty.
  */
 export async function loadData<T>(
   kind: ExampleKind<T>,
   { data, recipe, onNotice }: TaskContext,
+  check: (rows: readonly Row<T>[]) => void = () => {},
 ): Promise<LoadedData<T>> {
   const { validationShare, maxExamples } = recipe.data;
   const { seed } = recipe.train;
   const all = await loadExamples(kind, data.training);
+  check(all);
   const sides = data.validation
     ? { training: all, validation: await loadExamples(kind, data.validation) }
     : splitRows(all, { validationShare, seed, ...(kind.stratum && { stratum: kind.stratum }) });

@@ -40,18 +40,25 @@ export interface MethodRecord<S extends object> {
   readonly quantizes?: boolean;
   /** The base's own matrices are trained: it may not be quantised. */
   readonly needsFloats?: boolean;
+  /** Places that it takes before every text; default: none. */
+  virtualTokens?(settings: S): number;
   apply<M extends BaseModel>(model: Unfitted<M>, settings: S): Fitted<M>;
 }
 
+/** What of a record knows the type of its settings. */
+type Hidden = "apply" | "fields" | "virtualTokens";
+
 /** A method with its settings, read and checked. */
 export interface ChosenMethod {
-  readonly record: Omit<MethodRecord<object>, "apply" | "fields">;
+  readonly record: Omit<MethodRecord<object>, Hidden>;
   readonly settings: object;
+  /** Places that it takes before every text. */
+  readonly virtualTokens?: number | undefined;
   apply<M extends BaseModel>(model: Unfitted<M>): Fitted<M>;
 }
 
 /** A method as the table has it. */
-export interface Method extends Omit<MethodRecord<object>, "apply" | "fields"> {
+export interface Method extends Omit<MethodRecord<object>, Hidden> {
   readonly keys: readonly string[];
   /** @throws {ConfigError} if a setting is unknown or out of range. */
   choose(input: object): ChosenMethod;
@@ -59,13 +66,16 @@ export interface Method extends Omit<MethodRecord<object>, "apply" | "fields"> {
 
 /** Hides the type of a method's settings behind its name. */
 export function defineMethod<S extends object>(record: MethodRecord<S>): Method {
-  const { apply, fields, ...rest } = record;
+  const { apply, fields, virtualTokens, ...rest } = record;
   return {
     ...rest,
     keys: Object.keys(fields),
     choose: (input) => {
       const settings = readFields<S>(record.section ?? record.name, fields, input);
-      return { record: rest, settings, apply: (model) => apply(model, settings) };
+      return {
+        ...{ record: rest, settings, virtualTokens: virtualTokens?.(settings) },
+        apply: (model) => apply(model, settings),
+      };
     },
   };
 }

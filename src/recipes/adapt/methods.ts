@@ -90,6 +90,7 @@ const PREFIX = defineMethod<{ virtualTokens: number }>({
   summary: "learned keys and values before every text, in every layer of a decoder",
   section: "prefix",
   fields: { virtualTokens: integer(1, 2 ** 16, 20) },
+  virtualTokens: ({ virtualTokens }) => virtualTokens,
   train: { ...ADAPTER_TRAIN, learningRate: 1e-2 },
   apply: (unfitted, settings) =>
     withAdapter(unfitted, new PrefixTuning(requireDecoder("prefix", unfitted.model), settings)),
@@ -100,6 +101,7 @@ const PROMPT = defineMethod<{ virtualTokens: number }>({
   summary: "learned vectors in place of words before every text, for decoders",
   section: "prompt",
   fields: { virtualTokens: integer(1, 2 ** 16, 20) },
+  virtualTokens: ({ virtualTokens }) => virtualTokens,
   train: { ...ADAPTER_TRAIN, learningRate: 3e-2 },
   apply: (unfitted, settings) =>
     withAdapter(unfitted, new PromptTuning(requireDecoder("prompt", unfitted.model), settings)),

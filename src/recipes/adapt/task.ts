@@ -86,7 +86,7 @@ export interface Task {
   /** It continues text, and can be learnt from a teacher, too. */
   readonly canBeTaught?: boolean;
   /** Training options that suit it, whatever the method. */
-  readonly train: Partial<TrainOptions>;
+  readonly train: Partial<TrainOptions> & Pick<TrainOptions, "contextLength">;
   /** @throws {ConfigError} if a setting is unknown or out of range. */
   readSettings(input: object): object;
   /**
