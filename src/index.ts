@@ -195,7 +195,12 @@ export {
 } from "./pipelines/text-generation.ts";
 export { availableMemory } from "./plan/available-memory.ts";
 export { checkMemory } from "./plan/check-memory.ts";
-export { checkTrainingMemory } from "./plan/check-training-memory.ts";
+export {
+  checkTrainingMemory,
+  describeForecast,
+  type TrainingAlternative,
+  type TrainingMemoryCheck,
+} from "./plan/check-training-memory.ts";
 export { forecastMemory, type MemoryForecast, type MemoryRequest } from "./plan/memory-forecast.ts";
 export {
   forecastTraining,

@@ -3,7 +3,7 @@ import { startTraining } from "../peer.mjs";
 import { judge } from "../row.mjs";
 
 export const summary =
-  "forecasts of training's memory against what runs take, ten shapes from a million weights to 85";
+  "forecasts of training's memory against what runs take, with measuring and a sample, a million weights to 85";
 
 const MOST_OFF = 0.15;
 
@@ -18,13 +18,15 @@ const RUNS = {
   "full-4x128": { model: "gpt2:4,128,4,256", batch: 8 },
   "full-2x64": { model: "gpt2:2,64,2,256", batch: 2, context: 64 },
   "full-6x384-50k": { model: "gpt2:6,384,6,50257", batch: 1 },
+  "full-6x384-lengths": { model: "gpt2:6,384,6,4096", batch: 4, context: "64,128,192,256" },
+  "lora-6x384-lengths": { model: "gpt2:6,384,6,4096", batch: 4, context: "64,128,192,256", adapter: "lora" },
   "full-6x384-int8": { model: "gpt2:6,384,6,4096", batch: 4, state: "int8" },
 };
 
 export async function* measure({ log }) {
   for (const [name, run] of Object.entries(RUNS)) {
     log(`forecast/${name}`);
-    const side = await startTraining(run);
+    const side = await startTraining({ ...run, whole: 1 });
     const { peakRssBytes, forecastBytes } = await side.ask("memory");
     await side.quit();
     const megabytes = (bytes) => `${(bytes / 1e6).toFixed(0)} MB`;

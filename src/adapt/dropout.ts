@@ -92,6 +92,7 @@ export function addMasks(dropout: Dropout, examples: ExampleStream): ExampleStre
       const masks = dropout.masks(step++, { batchSize, contextLength });
       return { ...batch, inputs: { ...batch.inputs, [DROPOUT_INPUT]: masks } };
     },
+    shapes: examples.shapes,
     state: () => ({ step, examples: examples.state() }),
     restore: (cursor) => {
       step = cursor.step;

@@ -41,6 +41,7 @@ export function rowStream(
   const batches = new RowBatches({ ...batchLimits(options), lengths, buckets, seed: options.seed });
   return {
     batchesPerEpoch: batches.batchesPerEpoch,
+    shapes: batches.shapes,
     next: () => {
       const batch = batches.next();
       return padRows(

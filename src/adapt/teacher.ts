@@ -99,6 +99,7 @@ export function teachingStream<Cursor>(
   checkSameVocabulary(objective, teacher);
   return {
     next: async () => teacher.teach(await stream.next(), objective),
+    shapes: stream.shapes,
     state: () => stream.state(),
     restore: (cursor) => stream.restore(cursor),
   };

@@ -8,6 +8,7 @@ import { showQuality } from "../train/quality.ts";
 import { commandName } from "./command-name.ts";
 import { boolean, integer, list, required, type SettingValue, settings, text } from "./flag-specs.ts";
 import { describeMachine, readMachine } from "./machine.ts";
+import { MODEL_FLAGS } from "./model-argument.ts";
 import { defineVerb, type Verb } from "./verb.ts";
 
 /** `plinth pretrain`: a base model from text. */
@@ -30,6 +31,7 @@ export const pretrain: Verb = defineVerb({
     "text-field": text({ describe: "field of JSON lines that holds the text", fallback: "text" }),
     resume: boolean({ describe: "continue from the newest checkpoint" }),
     prompt: text({ describe: "what a decoder's samples along the way continue", fallback: "" }),
+    checkMemory: MODEL_FLAGS.checkMemory,
     threads: integer({ describe: "threads for the arithmetic; default: all cores", min: 1 }),
   },
   example: "plinth pretrain mistral-tiny --data docs src/**/*.ts@2 --out runs/first",
@@ -47,6 +49,7 @@ export const pretrain: Verb = defineVerb({
       machine: describeMachine(readMachine()),
       command: commandName(),
       samplePrompt: flags.prompt,
+      checkMemory: flags.checkMemory,
       onEvent: (event) => display.handle(event),
       signal,
     });

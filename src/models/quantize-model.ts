@@ -1,6 +1,5 @@
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import { numElements } from "../core/dtype.ts";
 import { ConfigError, FormatError } from "../core/errors.ts";
 import { type BlockFormat, quantize } from "../core/quantize.ts";
 import { type QuantizationScheme, SCHEME_BITS } from "../core/weights.ts";
@@ -8,16 +7,11 @@ import { type ModelDirectory, writeModelDirectoryLater } from "../hub/model-dire
 import { BLOCK_SIZES, planParts, type QuantizationPlan, writeParts } from "../hub/quantized-weights.ts";
 import { ShardedWriter } from "../hub/sharded-writer.ts";
 import type { Parameter } from "../nn/scope.ts";
-import { reachableNodes } from "../tensor/graph.ts";
-import { input, type Tensor } from "../tensor/tensor.ts";
-import type { CausalLM, Encoder } from "./contracts.ts";
 import { matchTensors } from "./match-tensors.ts";
 import { openCheckpoint } from "./open-checkpoint.ts";
+import { headOfCausal, headOfEncoder, isQuantizable, MIN_NUMBERS } from "./quantizable.ts";
 import { companions } from "./quantized-companions.ts";
 import { encoderFamilyOf, type Family, familyOf, isEncoderType } from "./registry.ts";
-
-/** Matrices with fewer numbers stay as they are: there is nothing to save, and classifiers would suffer most. */
-const MIN_NUMBERS = 4096;
 
 /** How a model is quantised. */
 export interface QuantizeOptions {
@@ -108,10 +102,11 @@ function planSteps<M extends Quantizable>(
     const { path, shape, sumAxis } = parameter;
     const name = nameOf.get(path)!;
     checkShape(directory, weights.entry(name), name, shape);
+    if (path === head || !isQuantizable(parameter, model, format.scheme)) {
+      return { name, parameter, format: undefined };
+    }
+    checkDivides(name, shape[sumAxis!]!, format.blockSize);
     const isTable = model.lookupPaths.includes(path);
-    const isKept = sumAxis === undefined || numElements(shape) < MIN_NUMBERS || path === head;
-    if (isKept || (isTable && format.scheme === "nf4")) return { name, parameter, format: undefined };
-    checkDivides(name, shape[sumAxis]!, format.blockSize);
     return { name, parameter, format: isTable ? { scheme: "int8", blockSize: format.blockSize } : format };
   });
   if (steps.some(({ format: of }) => of)) return steps;
@@ -252,23 +247,4 @@ function checkDivides(name: string, rowSize: number, blockSize: number): void {
     got: `${blockSize}`,
     fix: smaller ? `Use ${smaller}.` : "No block size divides it: this model cannot be quantised.",
   });
-}
-
-/** The matrix that scores of tokens come from. */
-function headOfCausal(model: CausalLM): string | undefined {
-  return matrixBehind(model.logits(input("hidden", "float32", [1, model.shape.width])), model.parameters);
-}
-
-function headOfEncoder({ heads, shape, parameters }: Encoder): string | undefined {
-  const logits = heads.maskedLogits?.(input("hidden", "float32", [1, shape.width]));
-  return logits && matrixBehind(logits, parameters);
-}
-
-/** The matrix parameter that a tensor is computed with last. */
-function matrixBehind(tensor: Tensor, parameters: readonly Parameter[]): string | undefined {
-  const matrices = parameters.filter(({ sumAxis }) => sumAxis !== undefined);
-  const last = reachableNodes([tensor]).findLast(({ inputs }) =>
-    matrices.some(({ tensor: of }) => inputs.includes(of)),
-  );
-  return matrices.find(({ tensor: of }) => last?.inputs.includes(of))?.path;
 }

@@ -1,112 +1,141 @@
-import { numElements } from "../core/dtype.ts";
 import { EnvironmentError } from "../core/errors.ts";
-import { isQuantized } from "../core/weights.ts";
+import type { BatchShape } from "../train/objective.ts";
+import { sliceSize } from "../train/slices.ts";
 import { availableMemory } from "./available-memory.ts";
-import {
-  forecastTraining,
-  type MemoryOptions,
-  type TrainingForecast,
-  type TrainingMemoryRequest,
-} from "./training-forecast.ts";
+import { forecastTraining, type TrainingForecast, type TrainingMemoryRequest } from "./training-forecast.ts";
 
-/** What a number takes in four bits with a float32 scale for 64 of them, and in float32. */
-const QUANTIZED_BYTES = 0.5 + 4 / 64;
-const FLOAT_BYTES = 4;
-
-/** A way to make do with less. */
-interface Offer {
+/** A way to make do with less, and what the run would be then. */
+export interface TrainingAlternative {
+  /** As it is to be typed. */
   readonly what: string;
-  readonly bytes: number;
+  readonly request: () => TrainingMemoryRequest;
+}
+
+/** What a run is held against. */
+export interface TrainingMemoryCheck {
+  /** Bytes for the whole process, what it holds already included; default: that and what the machine has left. */
+  readonly available?: number;
+  /** What else there is than other options, such as the same run by another method. */
+  readonly alternatives?: readonly TrainingAlternative[];
+  /** False: says what the run needs and lets it begin all the same. Default true. */
+  readonly refuses?: boolean;
 }
 
 /**
- * Refuses a training run that will not fit into memory, before it begins.
+ * Refuses a training run that will not fit into memory, before it begins. What is suggested instead fits, by the same forecast.
  *
- * @param available bytes for the whole process, what it holds already included; default: that and what the machine has left
+ * @returns the forecast
  * @throws {EnvironmentError} saying how much is needed for what, and what would fit.
  */
 export function checkTrainingMemory(
   request: TrainingMemoryRequest,
-  available = availableMemory() + process.memoryUsage().rss,
-): void {
+  {
+    available = availableMemory() + process.memoryUsage().rss,
+    alternatives = [],
+    refuses = true,
+  }: TrainingMemoryCheck = {},
+): TrainingForecast {
   const forecast = forecastTraining(request);
-  if (forecast.totalBytes <= available) return;
-  const offers = offersFor(request, forecast).filter(({ bytes }) => bytes <= available);
-  const told = offers.map(({ what, bytes }) => `${what}: about ${gigabytes(bytes)}`);
-  const fixes = [...told, "free memory, or run it all the same with --no-check-memory"].join("; ");
+  if (!refuses || forecast.totalBytes <= available) return forecast;
+  const offers = [...changedOptions(request), ...alternatives].flatMap((offer) => {
+    const { totalBytes } = forecastTraining(offer.request());
+    return totalBytes <= available ? [`${offer.what}: about ${gigabytes(totalBytes)}`] : [];
+  });
+  const rest = "free memory, or run it all the same with --no-check-memory.";
   throw new EnvironmentError({
     where: "training",
     expected: `a run that fits into the ${gigabytes(available)} of memory there is`,
-    got: `one that needs about ${gigabytes(forecast.totalBytes)} (${describe(forecast)})`,
-    fix: `${fixes[0]!.toUpperCase()}${fixes.slice(1)}.`,
+    got: `one that needs ${describeForecast(forecast)}`,
+    fix: offers.length > 0 ? `Would fit: ${offers.join("; ")}; or ${rest}` : `F${rest.slice(1)}`,
   });
 }
 
-function describe(forecast: TrainingForecast): string {
-  const { trainedBytes, initialBytes, frozenBytes, gradientBytes, momentBytes, activationBytes, heldBytes } =
-    forecast;
+/** How much a run needs, and what for. */
+export function describeForecast(forecast: TrainingForecast): string {
+  const { trainedBytes, initialBytes, frozenBytes, gradientBytes, momentBytes, activationBytes } = forecast;
+  const { measureBytes, writerBytes, heldBytes, totalBytes } = forecast;
   const parts: readonly [string, number][] = [
     ["weights", trainedBytes + initialBytes + frozenBytes],
     ["gradients", gradientBytes],
     ["optimizer", momentBytes],
     ["activations", activationBytes],
+    ["measuring and samples", measureBytes + writerBytes],
     ...(heldBytes > 0 ? [["beside the run", heldBytes] as [string, number]] : []),
   ];
-  return parts.map(([name, bytes]) => `${name} ${gigabytes(bytes)}`).join(", ");
+  const told = parts.map(([name, bytes]) => `${name} ${gigabytes(bytes)}`).join(", ");
+  return `about ${gigabytes(totalBytes)} (${told})`;
 }
 
-/** The mildest change first; the last of those of options are all of them together. */
-function offersFor(request: TrainingMemoryRequest, forecast: TrainingForecast): readonly Offer[] {
-  const { options, group = 1 } = request;
-  const { batchSize, contextLength, recompute, optimizerState } = options;
-  const changes: readonly (Partial<MemoryOptions> & { readonly what: string })[] = [
-    ...(recompute ? [] : [{ what: "train.recompute=true", recompute: true }]),
-    ...(optimizerState === "int8"
-      ? []
-      : [{ what: "train.optimizerState=int8", optimizerState: "int8" as const }]),
-    ...(batchSize > group ? [{ what: `train.batchSize=${group}`, batchSize: group }] : []),
-    ...(contextLength >= 2
-      ? [
-          {
-            what: `texts of ${Math.floor(contextLength / 2)} tokens`,
-            contextLength: Math.floor(contextLength / 2),
-          },
-        ]
-      : []),
+/** The same run but for something. */
+type Change = (request: TrainingMemoryRequest) => TrainingMemoryRequest;
+
+/** The mildest change first; the last is all of them that leave texts as long as they are. */
+function changedOptions(request: TrainingMemoryRequest): readonly TrainingAlternative[] {
+  const { options, group = 1, shapes = [] } = request;
+  const changes: readonly (readonly [what: string, isOpen: boolean, Change])[] = [
+    ["train.recompute=true", !options.recompute, withOptions({ recompute: true })],
+    ["train.optimizerState=int8", options.optimizerState !== "int8", withOptions({ optimizerState: "int8" })],
+    ["batch.maxBuckets=1", lengthsOf(shapes).length > 1, inOneBucket],
+    [`train.batchSize=${group}`, options.batchSize > group, inSmallestBatches],
   ];
-  const bytesWith = (change: Partial<MemoryOptions>) =>
-    forecastTraining({ ...request, options: { ...options, ...change } }).totalBytes;
-  const single = changes.map(({ what, ...change }) => ({ what, bytes: bytesWith(change) }));
-  const all = changes.slice(0, -1);
-  const together = {
-    what: all.map(({ what }) => what).join(" "),
-    bytes: bytesWith(Object.assign({}, ...all.map(({ what: _, ...change }) => change))),
-  };
-  const isSmaller = ({ bytes }: Offer) => bytes < forecast.totalBytes;
-  return [...single, ...(all.length > 1 ? [together] : []), ...methodOffers(request, forecast)].filter(
-    isSmaller,
-  );
+  const open = changes.filter(([, isOpen]) => isOpen);
+  const half = Math.floor(options.contextLength / 2);
+  const offers: TrainingAlternative[] = open.map(([what, , change]) => ({
+    what: `--set ${what}`,
+    request: () => change(request),
+  }));
+  if (half > 0)
+    offers.push({ what: `--set train.contextLength=${half}`, request: () => atHalfLength(request) });
+  if (open.length > 1) {
+    const what = `--set ${open.map(([setting]) => setting).join(" ")}`;
+    offers.push({ what, request: () => open.reduce((of, [, , change]) => change(of), request) });
+  }
+  return offers;
 }
 
-/** The same base under an adapter, whose own numbers are too few to matter. */
-function methodOffers(
-  { objective, frozen }: TrainingMemoryRequest,
-  forecast: TrainingForecast,
-): readonly Offer[] {
-  const { trainedBytes, initialBytes, gradientBytes, momentBytes, frozenBytes, totalBytes } = forecast;
-  const moving = trainedBytes + initialBytes + gradientBytes + momentBytes;
-  const rest = totalBytes - moving - frozenBytes;
-  const numbers = objective.model.parameters.reduce((sum, { shape }) => sum + numElements(shape), 0);
-  const isAdapter = frozenBytes > trainedBytes;
-  const isFew = [...(frozen ?? new Map()).values()].some(isQuantized);
-  if (isAdapter && isFew) return [];
-  const dense = isAdapter ? frozenBytes / FLOAT_BYTES : numbers;
-  const quantized = {
-    what: "method qlora",
-    bytes: rest + (isAdapter ? moving : 0) + dense * QUANTIZED_BYTES,
+function withOptions(changed: Partial<TrainingMemoryRequest["options"]>): Change {
+  return (request) => ({ ...request, options: { ...request.options, ...changed } });
+}
+
+/** All batches padded to the longest. How many rows the last of an epoch has is not known: the most that it may take counts. */
+function inOneBucket(request: TrainingMemoryRequest): TrainingMemoryRequest {
+  const { shapes = [], objective, group = 1 } = request;
+  const contextLength = Math.max(...lengthsOf(shapes));
+  const longest = shapes.filter((shape) => shape.contextLength === contextLength);
+  const batchSize = Math.max(...longest.map((shape) => shape.batchSize));
+  const lasts = Array.from({ length: batchSize / group - 1 }, (_, i) =>
+    sliceSize(objective.model, { batchSize: (i + 1) * group, contextLength }, group),
+  );
+  const last = Math.max(group, ...lasts);
+  return {
+    ...request,
+    shapes: [
+      { batchSize, contextLength },
+      { batchSize: last, contextLength },
+    ],
   };
-  const lora = { what: "method lora", bytes: rest + dense * FLOAT_BYTES };
-  return isAdapter ? [quantized] : [lora, quantized];
+}
+
+function inSmallestBatches(request: TrainingMemoryRequest): TrainingMemoryRequest {
+  const { shapes, group = 1 } = request;
+  const small = shapes && lengthsOf(shapes).map((contextLength) => ({ batchSize: group, contextLength }));
+  return { ...withOptions({ batchSize: group })(request), shapes: small };
+}
+
+function atHalfLength(request: TrainingMemoryRequest): TrainingMemoryRequest {
+  const half = (length: number) => Math.max(1, Math.floor(length / 2));
+  const { options, shapes } = request;
+  return {
+    ...withOptions({ contextLength: half(options.contextLength) })(request),
+    shapes: shapes?.map(({ batchSize, contextLength }) => ({
+      batchSize,
+      contextLength: half(contextLength),
+    })),
+  };
+}
+
+function lengthsOf(shapes: readonly BatchShape[]): readonly number[] {
+  return [...new Set(shapes.map(({ contextLength }) => contextLength))];
 }
 
 function gigabytes(bytes: number): string {

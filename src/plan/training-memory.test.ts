@@ -1,12 +1,17 @@
 import { describe, expect, test } from "vitest";
 import { AdaptedDecoder } from "../adapt/adapter.ts";
 import { Lora } from "../adapt/lora.ts";
+import { rowStream } from "../adapt/row-stream.ts";
+import { Random } from "../core/random.ts";
 import type { Weights } from "../core/weights.ts";
 import { gpt2Config } from "../models/gpt2/config.ts";
 import { Gpt2 } from "../models/gpt2/model.ts";
+import { countParameters } from "../nn/scope.ts";
 import { input, parameter } from "../tensor/tensor.ts";
 import { NextToken } from "../train/next-token.ts";
+import type { BatchShape, Examples } from "../train/objective.ts";
 import { trainOptions } from "../train/options.ts";
+import { batchShapeOf } from "../train/slices.ts";
 import { trainOnly } from "../train/train-only.ts";
 import { checkTrainingMemory } from "./check-training-memory.ts";
 import { graphMemory } from "./graph-memory.ts";
@@ -121,14 +126,62 @@ describe("a run", () => {
   });
 });
 
+describe("batches of several shapes", () => {
+  const one = { batchSize: 8, contextLength: 128 };
+  const other = { batchSize: 8, contextLength: 64 };
+  const forecast = (shapes: readonly BatchShape[]) => forecastTraining({ objective, options, shapes });
+
+  test("each shape takes programs of its own, and once", () => {
+    const [a, b] = [forecast([one]), forecast([other])];
+    const both = forecast([one, other, one]);
+    expect(both.activationBytes).toBeCloseTo(a.activationBytes + b.activationBytes);
+    expect(both.measureBytes).toBeCloseTo(a.measureBytes + b.measureBytes);
+    expect(both.processBytes).toBeGreaterThan(a.processBytes);
+    expect(both.trainedBytes).toBe(a.trainedBytes);
+    expect(forecast([one])).toEqual(forecastTraining({ objective, options }));
+  });
+
+  test("are those that the stream says it has", () => {
+    const random = new Random(1);
+    const rows = Array.from({ length: 83 }, () => {
+      const tokens = new Int32Array(8 + random.integer(100));
+      return { tokens, learnt: new Uint8Array(tokens.length).fill(1) };
+    });
+    const stream = rowStream(rows, { batchSize: 8, contextLength: 128, seed: 1 });
+    const drawn = Array.from({ length: stream.batchesPerEpoch }, () =>
+      batchShapeOf(stream.next() as Examples),
+    );
+    const known = new Set(drawn.map(({ batchSize, contextLength }) => `${batchSize} × ${contextLength}`));
+    const said = stream.shapes!.map(({ batchSize, contextLength }) => `${batchSize} × ${contextLength}`);
+    expect(said.length).toBeGreaterThan(3);
+    expect(said.toSorted()).toEqual([...known].sort());
+  });
+
+  test("in one bucket they take less, and that is offered", () => {
+    const shapes = [128, 120, 112, 104].map((contextLength) => ({ batchSize: 8, contextLength }));
+    const { totalBytes } = forecast(shapes);
+    const check = () => checkTrainingMemory({ objective, options, shapes }, { available: totalBytes - 1 });
+    expect(check).toThrow(/--set batch\.maxBuckets=1: about/);
+  });
+});
+
+test("a decoder that writes packs its matrices a second time", () => {
+  const { writerBytes } = forecastTraining({ objective, options, writer: model });
+  const matrices = model.parameters.filter(
+    ({ path, sumAxis }) => sumAxis && !model.lookupPaths.includes(path),
+  );
+  expect(writerBytes).toBeGreaterThan(4 * countParameters(matrices));
+  expect(writerBytes).toBeLessThan(4 * countParameters(model.parameters) + 4e6);
+});
+
 describe("a run that does not fit", () => {
   const { totalBytes } = forecastTraining({ objective, options });
 
   test("is refused in one line that says what for and what would fit", () => {
-    expect(() => checkTrainingMemory({ objective, options }, totalBytes)).not.toThrow();
+    expect(() => checkTrainingMemory({ objective, options }, { available: totalBytes })).not.toThrow();
     let message = "";
     try {
-      checkTrainingMemory({ objective, options }, totalBytes - 1e6);
+      checkTrainingMemory({ objective, options }, { available: totalBytes - 1e6 });
     } catch (error) {
       message = (error as Error).message;
     }
@@ -138,18 +191,51 @@ describe("a run that does not fit", () => {
     expect(message).toMatch(
       /needs about 0\.\d\d GB \(weights 0\.\d\d GB, gradients .*, optimizer .*, activations /,
     );
-    for (const offer of ["rain.recompute=true", "train.optimizerState=int8", "train.batchSize=1"]) {
+    for (const offer of [
+      "Would fit: --set train.recompute=true",
+      "--set train.optimizerState=int8",
+      "--set train.batchSize=1",
+    ]) {
       expect(message).toContain(`${offer}: about 0.`);
     }
-    expect(message).toContain("texts of 64 tokens: about");
-    expect(message).toContain("method lora: about");
-    expect(message).toContain("method qlora: about");
+    expect(message).toContain("--set train.contextLength=64: about");
     expect(message).not.toContain("\n");
   });
 
+  test("what is offered fits by the forecast itself, and what does not is not offered", () => {
+    const smaller = forecastTraining({ objective, options: { ...options, batchSize: 1 } }).totalBytes;
+    const offers = (available: number) => {
+      try {
+        checkTrainingMemory(
+          { objective, options },
+          { available, alternatives: [{ what: "x", request: huge }] },
+        );
+      } catch (error) {
+        return (error as Error).message;
+      }
+      return "";
+    };
+    const huge = () => ({ objective, options: { ...options, batchSize: 64, accumulation: 2 } });
+    expect(offers(smaller)).toContain("--set train.batchSize=1: about");
+    expect(offers(smaller - 1)).not.toMatch(/--set train.batchSize=1: |x: /);
+    const small = () => ({ objective, options: { ...options, batchSize: 1 } });
+    expect(() =>
+      checkTrainingMemory(
+        { objective, options },
+        { available: smaller, alternatives: [{ what: "--method other", request: small }] },
+      ),
+    ).toThrow("--method other: about");
+  });
+
+  test("begins all the same where nothing is refused", () => {
+    expect(checkTrainingMemory({ objective, options }, { available: 1, refuses: false }).totalBytes).toBe(
+      totalBytes,
+    );
+  });
+
   test("where nothing helps, no false hope", () => {
-    expect(() => checkTrainingMemory({ objective, options }, 1e6)).toThrow(
-      /activations [\d.]+ GB\)\. Free memory, or run it all the same with --no-check-memory\.$/,
+    expect(() => checkTrainingMemory({ objective, options }, { available: 1e6 })).toThrow(
+      /measuring and samples [\d.]+ GB\)\. Free memory, or run it all the same with --no-check-memory\.$/,
     );
   });
 });

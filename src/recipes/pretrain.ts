@@ -19,12 +19,14 @@ import { describeCorpus, describeRun, modelCard } from "./describe.ts";
 import { encoderTrainee, maskingVocabulary } from "./encoder-trainee.ts";
 import { flattenRecipe, hashRecipe } from "./flat-recipe.ts";
 import { Journal } from "./journal.ts";
+import type { MemoryLimits } from "./memory-limits.ts";
+import { checkPretrainMemory } from "./pretrain-memory.ts";
 import type { Recipe } from "./recipe.ts";
 import { beginRunDirectory, checkRunDirectory, MODEL_DIRECTORY } from "./run-directory.ts";
 import { readRunTokenizer, trainTokenizer } from "./run-tokenizer.ts";
 import type { Trainee } from "./trainee.ts";
 
-export interface PretrainOptions {
+export interface PretrainOptions extends MemoryLimits {
   readonly engine: Engine;
   readonly recipe: Recipe;
   readonly sources: readonly SourceSpec[];
@@ -61,7 +63,7 @@ export interface PretrainResult extends TrainResult {
  * @throws {ConfigError} if the directory holds a run already and `resume` is off, if there is none or one of other
  *   settings and it is on, or if settings contradict each other.
  * @throws {DataError} if the data cannot be used.
- * @throws {EnvironmentError} if another process works in the directory, or the disk refuses.
+ * @throws {EnvironmentError} if another process works in the directory, the run will not fit into memory, or the disk refuses.
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
   const { directory, recipe, resume } = options;
@@ -70,9 +72,9 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const isNew = !existsSync(directory);
   const lock = acquireRunLock(directory);
   try {
-    const { corpus, tokenizer } = await prepareText(options);
+    const { corpus, tokenizer, needed } = await prepareText(options);
     try {
-      return await pretrainOn(corpus, tokenizer, options);
+      return await pretrainOn(corpus, tokenizer, options, needed);
     } finally {
       corpus.close();
     }
@@ -93,10 +95,12 @@ function checkPromptHasUse({ recipe, samplePrompt = "" }: PretrainOptions): void
   });
 }
 
-/** Tokenizer and shards: made when the run begins, found again when it goes on. */
-async function prepareText({ recipe, sources, directory, resume, signal }: PretrainOptions) {
+/** Tokenizer and shards: made when the run begins, found again when it goes on. Between them what a run takes is known, and little done. */
+async function prepareText(options: PretrainOptions) {
+  const { recipe, sources, directory, resume, signal } = options;
   const split: SplitOptions = { sources, ...recipe.corpus, seed: recipe.train.seed, exclude: [directory] };
   const tokenizer = resume ? readRunTokenizer(directory) : trainTokenizer(recipe, split);
+  const needed = checkPretrainMemory(recipe, tokenizer, options);
   // An encoder knows no end of text: its documents are told apart by what separates a pair.
   const endOfTextId = recipe.masking ? maskingVocabulary(tokenizer).sepId : tokenizer.endOfTextId;
   const { vocabularySize } = tokenizer;
@@ -107,13 +111,14 @@ async function prepareText({ recipe, sources, directory, resume, signal }: Pretr
   const outDir = join(directory, "corpus");
   await prepareCorpus({ ...split, tokenizer: codec, outDir, ...(signal && { signal }) });
   if (!resume) beginRunDirectory(directory, recipe, tokenizer);
-  return { tokenizer, corpus: openCorpus(outDir, tokenizer.hash()) };
+  return { tokenizer, needed, corpus: openCorpus(outDir, tokenizer.hash()) };
 }
 
 async function pretrainOn(
   corpus: Corpus,
   tokenizer: Tokenizer,
   options: PretrainOptions,
+  needed: string,
 ): Promise<PretrainResult> {
   const { engine, recipe, directory, resume, signal, samplePrompt: prompt = "" } = options;
   const { manifest } = corpus;
@@ -134,6 +139,7 @@ async function pretrainOn(
       baselines,
     },
   });
+  journal.record({ type: "notice", step: 0, message: needed });
   try {
     const result = await train({
       ...{ engine, directory, resume, options: recipe.train, ...(signal && { signal }) },

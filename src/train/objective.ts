@@ -29,6 +29,8 @@ export interface Examples {
 export interface ExampleStream<Cursor = unknown> {
   /** The next batch, in fresh arrays. Batches may differ in size and length; each new shape is compiled once. */
   next(): Examples | Promise<Examples>;
+  /** Shapes that batches have, where they are known ahead: a forecast of memory asks for them. */
+  readonly shapes?: readonly BatchShape[] | undefined;
   state(): Cursor;
   /** @throws {ConfigError} if the cursor belongs to other data or other settings. */
   restore(cursor: Cursor): void;

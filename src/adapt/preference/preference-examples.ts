@@ -9,9 +9,6 @@ import type { TrainingRow } from "../training-row.ts";
 import type { PreferenceRows } from "./preference-rows.ts";
 import { rowInputs } from "./row-program.ts";
 
-/** Different lengths of batches, each of which costs a compiled program. */
-const MAX_BUCKETS = 3;
-
 /** Lengths are multiples of this. */
 const MULTIPLE = 16;
 
@@ -38,6 +35,8 @@ export interface PreferenceStreamOptions {
   /** Sequences of a batch: twice as many as pairs. */
   readonly batchSize: number;
   readonly contextLength: number;
+  /** Most padded lengths, each of which is compiled once; default 3. */
+  readonly maxBuckets?: number;
   readonly seed: number;
 }
 
@@ -53,7 +52,7 @@ export function sidesOf(pairs: readonly PreferenceRows[]): TrainingRow[] {
  *   the context.
  */
 export function preferenceStream(options: PreferenceStreamOptions): ExampleStream<RowCursor> {
-  const { pairs, batchSize, contextLength: maxLength, seed } = options;
+  const { pairs, batchSize, contextLength: maxLength, maxBuckets = 3, seed } = options;
   if (options.objective.inputNames.includes("reference") && !options.reference) {
     const expected = "how likely the reference finds the sides: it is not free of one";
     throw new ConfigError({ where: "preferenceStream, reference", expected, got: "nothing" });
@@ -63,13 +62,14 @@ export function preferenceStream(options: PreferenceStreamOptions): ExampleStrea
     throw new ConfigError({ where: "train.batchSize", expected, got: `${batchSize}` });
   }
   const lengths = pairs.map(({ chosen, rejected }) => Math.max(chosen.tokens.length, rejected.tokens.length));
-  const buckets = chooseBuckets(lengths, { maxBuckets: MAX_BUCKETS, multiple: MULTIPLE, maxLength });
+  const buckets = chooseBuckets(lengths, { maxBuckets, multiple: MULTIPLE, maxLength });
   const batches = new RowBatches({ lengths, buckets, maxRows: batchSize / 2, seed });
   return {
     next: () => {
       const { rows, paddedLength } = batches.next();
       return preferenceBatch(rows, paddedLength, options);
     },
+    shapes: batches.shapes.map(({ batchSize: P, contextLength }) => ({ batchSize: 2 * P, contextLength })),
     state: () => batches.state(),
     restore: (cursor) => batches.restore(cursor),
   };

@@ -80,6 +80,7 @@ export function taskStream<T, R>(
   const { model } = objective;
   return {
     next: () => model.prepare?.(rows, options).then((flops) => ({ ...draw(), flops })) ?? draw(),
+    shapes: batches.shapes,
     state: () => batches.state(),
     restore: (cursor) => batches.restore(cursor),
   };

@@ -62,6 +62,15 @@ export class RowBatches {
     return this.#epoch + this.#batch / this.#batches.length;
   }
 
+  /** Rows and padded lengths of this epoch's batches, each pair once. Others differ at most in what is left over at the end. */
+  get shapes(): readonly { readonly batchSize: number; readonly contextLength: number }[] {
+    const shapes = this.#batches.map(({ rows, paddedLength }) => ({
+      batchSize: rows.length,
+      contextLength: paddedLength,
+    }));
+    return [...new Map(shapes.map((shape) => [JSON.stringify(shape), shape])).values()];
+  }
+
   next(): RowBatch {
     if (this.#batch === this.#batches.length) this.#seek(this.#epoch + 1, 0);
     return this.#batches[this.#batch++]!;

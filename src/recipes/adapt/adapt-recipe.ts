@@ -3,8 +3,8 @@ import { boolean, integer, oneOf, readFields, real } from "../../core/fields.ts"
 import { suggest } from "../../core/nearest.ts";
 import type { LongRows } from "../../data/rows/fit-context.ts";
 import { type TrainOptions, trainOptions } from "../../train/options.ts";
-import type { ChosenMethod } from "./method.ts";
 import { DISTILL, readDistill } from "./distill.ts";
+import type { ChosenMethod } from "./method.ts";
 import { METHODS } from "./methods.ts";
 import type { Task } from "./task.ts";
 import { TASKS } from "./tasks.ts";

@@ -4,9 +4,7 @@ import type { Engine } from "../../engine/engine.ts";
 import { writeFileAtomic } from "../../hub/atomic-write.ts";
 import { describeModel } from "../../models/describe-model.ts";
 import { countParameters } from "../../nn/scope.ts";
-import { checkTrainingMemory } from "../../plan/check-training-memory.ts";
 import type { TrainEvent } from "../../train/events.ts";
-import type { TrainOptions } from "../../train/options.ts";
 import type { Quality } from "../../train/quality.ts";
 import { renderCosts } from "../../train/report/cost-table.ts";
 import type { Baseline } from "../../train/report.ts";
@@ -16,6 +14,7 @@ import { train } from "../../train/trainer.ts";
 import { describeRun } from "../describe.ts";
 import { flattenRecipe, hashRecipe } from "../flat-recipe.ts";
 import { Journal } from "../journal.ts";
+import type { MemoryLimits } from "../memory-limits.ts";
 import { beginRunDirectory, checkRunDirectory, MODEL_DIRECTORY } from "../run-directory.ts";
 import { adaptCard, type CardFacts } from "./adapt-card.ts";
 import { type AdaptInput, type ReadRecipe, readAdaptRecipe } from "./adapt-recipe.ts";
@@ -23,11 +22,12 @@ import { type Costs, measureCosts } from "./costs.ts";
 import { measureBaseline } from "./measure-baseline.ts";
 import type { BaseModel } from "./method.ts";
 import { prepareBase } from "./prepare-base.ts";
+import { checkRunMemory } from "./run-memory.ts";
 import { saveResult, savesWhole } from "./save-result.ts";
 import type { DataSources, Judgement, PreparedTask } from "./task.ts";
 import { assembleTrainee, type Trainee } from "./trainee.ts";
 
-export interface AdaptOptions {
+export interface AdaptOptions extends MemoryLimits {
   readonly engine: Engine;
   /** The base's directory. */
   readonly base: string;
@@ -41,8 +41,6 @@ export interface AdaptOptions {
   /** Everything the run makes goes here. */
   readonly directory: string;
   readonly resume?: boolean;
-  /** Refuses a run that will not fit into memory before it begins; default: yes. */
-  readonly checkMemory?: boolean;
   /** One line about this computer, for the report. */
   readonly machine?: string;
   /** How to call Plinth, for the report's list of what to type next; default `npx plinth`. */
@@ -118,7 +116,7 @@ async function adaptPrepared<M extends BaseModel>(
   const { engine, directory, resume = false, signal } = options;
   const { recipe, method } = read;
   const trainee = assembleTrainee(prepared, method, recipe.train.seed);
-  if (options.checkMemory ?? true) checkRun(prepared, trainee, recipe.train);
+  const needed = checkRunMemory(prepared, trainee, read, options);
   // The run's own measure, before anything is learnt.
   const first = prepared.measure(trainee.model, over(trainee.frozen, trainee.initialWeights));
   const before = await measureBaseline("before adapting", first);
@@ -132,7 +130,7 @@ async function adaptPrepared<M extends BaseModel>(
   if (!resume) beginRunDirectory(directory, recipe, prepared.tokenizer);
   for (const [name, text] of Object.entries(prepared.files ?? {}))
     writeFileAtomic(join(directory, name), text);
-  for (const message of notices) journal.record({ type: "notice", step: 0, message });
+  for (const message of [needed, ...notices]) journal.record({ type: "notice", step: 0, message });
   const { sample } = prepared;
   try {
     const result = await train({
@@ -162,15 +160,6 @@ async function adaptPrepared<M extends BaseModel>(
   } finally {
     journal.close();
   }
-}
-
-/** @throws {EnvironmentError} if the run will not fit into memory. */
-function checkRun<M extends BaseModel>(
-  { group = 1, heldBytes = 0 }: PreparedTask<M>,
-  { objective, initialWeights, frozen }: Trainee<M>,
-  options: TrainOptions,
-): void {
-  checkTrainingMemory({ objective, initialWeights, frozen, options, group, heldBytes });
 }
 
 /** What the report says from the beginning. */

@@ -66,6 +66,7 @@ export const PREFER: Task = {
       options.referenceFree ? {} : { reference: await completionScores(engine, pairs.base, sidesOf(rows)) };
     const stream = {
       ...{ objective: new Dpo(model, options), pairs: pairs.training, batchSize, contextLength, seed },
+      maxBuckets: recipe.batch.maxBuckets,
       ...(await referenceOf(pairs.training)),
     };
     const ofHeldOut = await referenceOf(pairs.heldOut);
@@ -109,7 +110,8 @@ export const REWARD: Task = {
     const random = new Random(seed).fork("head");
     const { model, weights, headParameters } = decoderWithHead(pairs.base, head, random);
     const objective = (of: CausalLM) => new RewardModelling(new RewardModel(of), { centring });
-    const batching = { pairs: pairs.training, batchSize, contextLength, seed };
+    const { maxBuckets } = recipe.batch;
+    const batching = { pairs: pairs.training, batchSize, contextLength, maxBuckets, seed };
     return use<CausalLM>({
       ...pairs.common,
       ...{ model, weights, head: headParameters, headModules: ["score"], objective },
