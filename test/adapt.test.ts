@@ -157,7 +157,9 @@ describe("adapt", () => {
       options("chat", { task: "chat", file: "chat.jsonl", settings, onEvent: record.record }),
     );
     expect(result.judged).toBeDefined();
-    expect(existsSync(join(root, "chat/chat_template.jinja"))).toBe(true);
+    // Beside the adapter too: the base knows of no conversations.
+    for (const place of ["chat", "chat/adapter"])
+      expect(existsSync(join(root, place, "chat_template.jinja"))).toBe(true);
     expect(
       record
         .of("notice")

@@ -12,12 +12,19 @@ const files = readdirSync(FOLDER).filter((name) => name.endsWith(".ts"));
 const runs = mkdtempSync(join(tmpdir(), "plinth-examples-"));
 afterAll(() => rmSync(runs, { recursive: true }));
 
-/** Words of the command line, for examples that write where they are told. In order: others use what 04 saved. */
+/** Words of the command line, for examples that write where they are told. In order: others use what 04 and 11 saved. */
 const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
   "04-pretrain-gpt2.ts": [join(runs, "example")],
   "05-generate.ts": [join(runs, "example", "model")],
   "08-many-texts.ts": [join(runs, "example", "model")],
   "09-quantize.ts": [join(runs, "example", "model"), join(runs, "int4")],
+  "11-adapt-a-model.ts": [join(runs, "example", "model"), join(runs, "units")],
+  "12-switch-adapters.ts": [
+    join(runs, "example", "model"),
+    join(runs, "units", "adapter"),
+    join(runs, "tools"),
+  ],
+  "13-evaluate-your-task.ts": [join(runs, "example", "model"), join(runs, "units", "adapter"), runs],
 };
 
 describe.each(files)("%s", (name) => {

@@ -34,7 +34,9 @@ function blocks(text: string, language: string): string[] {
 
 /** Words of a command line; quotes as in a shell. */
 function words(line: string): string[] {
-  return (line.match(/"[^"]*"|'[^']*'|[^\s"']+/g) ?? []).map((word) => word.replace(/^(["'])(.*)\1$/, "$2"));
+  return (line.match(/"[^"]*"|\$?'[^']*'|[^\s"']+/g) ?? []).map((word) =>
+    word.replace(/^\$?(["'])(.*)\1$/, "$2"),
+  );
 }
 
 /** @throws {Error} saying why a command line would not run. */

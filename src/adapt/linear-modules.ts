@@ -1,5 +1,5 @@
 import { ConfigError } from "../core/errors.ts";
-import { suggest } from "../core/nearest.ts";
+import { nearest } from "../core/nearest.ts";
 import type { CausalLM, Encoder } from "../models/contracts.ts";
 import type { Parameter } from "../nn/scope.ts";
 import { reachableNodes } from "../tensor/graph.ts";
@@ -115,10 +115,14 @@ export function selectModules(modules: readonly LinearModule[], targets: Targets
 
 function unknownTarget(got: string, modules: readonly LinearModule[]): ConfigError {
   const known = [...new Set(modules.map(({ name }) => name.replace(/^.*\.\d+\./, "")))];
+  const near = nearest(
+    got,
+    known.map((name) => name.split(".").at(-1)!),
+  );
   return new ConfigError({
     where: "target modules",
     expected: `linear layers of the model: ${known.join(", ")}`,
     got: `"${got}"`,
-    fix: suggest(got, known),
+    fix: near ? `Did you mean "${near}"?` : `A pattern matches whole names, such as "${modules[0]?.name}".`,
   });
 }

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { loadChatTemplate } from "../codecs/chat-template.ts";
 import type { HostTensor } from "../core/dtype.ts";
 import type { Weight } from "../core/weights.ts";
 import { readWeight } from "../engine/stored-tensor.ts";
@@ -59,7 +60,7 @@ export function mergeModel(
       ...companions,
       config: { ...rest, ...headFields(family.toPublished(model, undefined)), dtype: "float32" },
       tensors,
-      files: { ...files, "README.md": cardOf(card, loaded) },
+      files: { ...files, ...templateOf(adapterDirectory), "README.md": cardOf(card, loaded) },
     });
     const numChanged = model.parameters.filter(({ path }) => changed.has(path)).length;
     return {
@@ -67,6 +68,12 @@ export function mergeModel(
       kept: model.parameters.length - numChanged,
     };
   }
+}
+
+/** How conversations are written, where the adapter was trained on some. */
+function templateOf(adapterDirectory: string): Readonly<Record<string, string>> {
+  const source = loadChatTemplate(adapterDirectory)?.defaultSource;
+  return source === undefined ? {} : { "chat_template.jinja": source };
 }
 
 /** Fields of a configuration that say which head a model has. */

@@ -10,7 +10,7 @@ import { parseGrid, runSweep, sweepTable } from "../recipes/adapt/sweep.ts";
 import type { DataSources } from "../recipes/adapt/task.ts";
 import { TASKS } from "../recipes/adapt/tasks.ts";
 import { applySettings } from "../recipes/recipe.ts";
-import { showQuality } from "../train/quality.ts";
+import { figureOf, type Quality, showQuality } from "../train/quality.ts";
 import { commandName } from "./command-name.ts";
 import {
   boolean,
@@ -105,7 +105,8 @@ export const adapt: Verb = defineVerb({
       ...{ point, directory, isBest },
       ...summaryOf(result),
     }));
-    out.result(value, sweepTable(entries));
+    const best = entries.find(({ isBest }) => isBest)!;
+    out.result(value, [sweepTable(entries), "", ...describePlaces(best.result)].join("\n"));
   },
 });
 
@@ -178,17 +179,51 @@ function summaryOf(result: AdaptResult) {
   };
 }
 
-function describeResult(result: AdaptResult): string {
-  const { best, baselines, judged, costs, reason, step, resultDirectory, reportPath } = result;
-  const lines = [
-    `best    ${showQuality(best, 3)} at step ${best.step}`,
-    ...baselines.map((one) => `        ${one.label}: ${showQuality(one, 3)}`),
-    ...(judged ? [`judged  ${showQuality(judged, 3)}`] : []),
-    ...(costs?.rows ?? []).map(
-      ({ label, value, base }) => `cost    ${label}: ${value}${base ? ` of ${base}` : ""}`,
+/** Room for the word that a line begins with. */
+const INDENT = 8;
+
+function describeResult({ best, baselines, judged, costs, ...places }: AdaptResult): string {
+  const isNew = judged && showQuality(judged, 3) !== showQuality(best, 3);
+  const labels = costs?.rows.map(({ label }) => label.length) ?? [];
+  const rows = (costs?.rows ?? []).map(
+    ({ label, value, base }) => `${label.padEnd(Math.max(...labels))}  ${value}${base ? ` of ${base}` : ""}`,
+  );
+  return [
+    ...under("best", describeQuality(best, ` at step ${best.step}`)),
+    ...(isNew ? under("judged", describeQuality(judged)) : []),
+    ...under(
+      "against",
+      baselines.map((one) => `${figureOf(one, 3).value}  ${one.label}`),
     ),
-  ];
-  if (reason === "stopped") lines.push(`stopped at step ${step}; go on with --resume`);
-  else lines.push(`result  ${resultDirectory}`);
-  return [...lines, `report  ${reportPath}`].join("\n");
+    ...under("cost", rows),
+    ...describePlaces(places),
+  ].join("\n");
+}
+
+/** The first figure in a line of its own, what else was measured below. */
+function describeQuality(quality: Quality, where = ""): readonly string[] {
+  const [first, ...others] = showQuality(quality, 3).split(", ");
+  return [`${first}${where}`, ...(others.length > 0 ? [others.join(", ")] : [])];
+}
+
+/** Where things are, and what to type next. */
+function describePlaces({
+  reason,
+  step,
+  resultDirectory,
+  reportPath,
+  nextCommands,
+}: Pick<
+  AdaptResult,
+  "reason" | "step" | "resultDirectory" | "reportPath" | "nextCommands"
+>): readonly string[] {
+  const report = under("report", [reportPath]);
+  if (reason === "stopped") return [`stopped at step ${step}; go on with --resume`, ...report];
+  const next = nextCommands.map((words) => `${commandName()} ${words}`);
+  return [...under("result", [resultDirectory]), ...report, ...under("next", next)];
+}
+
+/** Lines below each other, the first one behind a word. */
+function under(word: string, lines: readonly string[]): readonly string[] {
+  return lines.map((line, i) => `${(i === 0 ? word : "").padEnd(INDENT)}${line}`);
 }

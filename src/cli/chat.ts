@@ -1,5 +1,6 @@
 import { createInterface } from "node:readline";
 import type { ChatMessage } from "../codecs/chat-messages.ts";
+import { loadChatTemplate } from "../codecs/chat-template.ts";
 import { ConfigError, PlinthError } from "../core/errors.ts";
 import { readJsonFile } from "../hub/read-json-file.ts";
 import { chat as answer, type ChatOptions } from "../pipelines/chat.ts";
@@ -42,7 +43,9 @@ export const chat: Verb = defineVerb({
     if (message !== undefined && file !== undefined) {
       throw new ConfigError({ where: "plinth chat", expected: "--message or --messages", got: "both" });
     }
-    const model = new LanguageModel(loadModelArgument(word!, flags), { rows: 1 });
+    // An adapter may be what taught the model to talk.
+    const template = flags.adapter === undefined ? undefined : loadChatTemplate(flags.adapter);
+    const model = new LanguageModel(loadModelArgument(word!, flags), { rows: 1, template });
     const given = Object.entries({ temperature, topP, seed }).filter(([, value]) => value !== undefined);
     const options: ChatOptions = {
       maxTokens,

@@ -19,7 +19,7 @@ const FLAGS = {
   template: text({ describe: 'how a text is asked about; default "Text: {text}\\nLabel: {label}"' }),
   instruction: text({ describe: "said once, at the beginning" }),
   example: list({ describe: `texts with their labels, as "text ${ARROW} label"` }),
-  calibrate: boolean({ describe: "take out what the model prefers anyway", fallback: true }),
+  calibrate: boolean({ describe: "leave in what the model prefers whatever the text", fallback: true }),
   ...MODEL_FLAGS,
 } as const;
 

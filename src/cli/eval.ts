@@ -17,7 +17,7 @@ const FLAGS = {
   shots: integer({ describe: "training examples shown ahead of each question", min: 0, fallback: 0 }),
   limit: integer({ describe: "judge only that many examples, drawn by chance", min: 1 }),
   seed: integer({ describe: "of the split, the examples and the intervals", min: 0, fallback: 1 }),
-  baselines: boolean({ describe: "score what needs no network, too", fallback: true }),
+  baselines: boolean({ describe: "leave out what needs no network", fallback: true }),
   baselineText: text({
     describe:
       "text that the n-gram baseline counts, such as what the model was pretrained on; default the training rows",

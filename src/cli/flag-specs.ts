@@ -73,7 +73,7 @@ export function integer<const F extends number | undefined = undefined>(
   return one(options, "N", (raw, flag) => readInteger(raw, flag, options));
 }
 
-/** A switch: off unless given, or as `fallback` says; `--no-name` turns it off. */
+/** A switch: off unless given, or as `fallback` says; `--no-name` turns it off, and is then what `describe` is about. */
 export function boolean(options: FlagOptions<boolean>): FlagSpec<boolean> {
   return {
     describe: options.describe,

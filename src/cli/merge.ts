@@ -12,7 +12,7 @@ export const merge: Verb = defineVerb({
     adapter: required(text({ describe: "directory of the adapter, in PEFT's layout", placeholder: "DIR" })),
     out: required(text({ describe: "directory for the merged model", placeholder: "DIR" })),
     dequantize: boolean({ describe: "make a quantised base float32, to be quantised again afterwards" }),
-    checkBase: boolean({ describe: "refuse an adapter that was made for another base", fallback: true }),
+    checkBase: boolean({ describe: "take an adapter even if it was made for another base", fallback: true }),
   },
   example: "plinth merge runs/first --adapter runs/intent/adapter --out merged",
   run: async ({ positionals: [word], flags, out }) => {

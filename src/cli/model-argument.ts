@@ -35,7 +35,7 @@ export const MODEL_FLAGS = {
     describe: "an adapter to put on the model: its directory, in PEFT's layout",
     placeholder: "DIR",
   }),
-  checkMemory: boolean({ describe: "refuse a model that will not fit into memory", fallback: true }),
+  checkMemory: boolean({ describe: "go on even where memory will not suffice", fallback: true }),
 } as const;
 
 /** Where a run of `plinth pretrain` puts its model. */

@@ -11,7 +11,7 @@ import {
 import { basename, dirname, join, resolve } from "node:path";
 import { platform } from "node:process";
 import { type FileDigest, writeSynced } from "./file-writer.ts";
-import { withSystemErrors } from "./system-error.ts";
+import { isSystemError, withSystemErrors } from "./system-error.ts";
 
 /*
  * Crash consistency: write under a temporary name, fsync the content, rename, fsync the directory. Each step
@@ -149,11 +149,22 @@ export function isProcessAlive(pid: number): boolean {
 
 /** Makes a directory, its parents too, and forces the new names to the disk. System errors pass unchanged. */
 export function ensureDirectory(path: string): void {
-  const first = mkdirSync(path, { recursive: true });
-  if (first === undefined) return;
-  const topmost = resolve(first); // as it was given: with a relative path, a shorter one than the names below
-  for (let made = resolve(path); made.length >= topmost.length; made = dirname(made)) {
-    syncDirectory(dirname(made));
+  const missing: string[] = [];
+  for (let at = resolve(path); !existsSync(at) && at !== dirname(at); at = dirname(at)) missing.unshift(at);
+  if (missing.length === 0) mkdirSync(path, { recursive: true }); // says so where it is a file
+  // One by one: Node's own way of making parents never ends where the system makes no directories, such as in /proc.
+  for (const directory of missing) {
+    makeDirectory(directory);
+    syncDirectory(dirname(directory));
+  }
+}
+
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    // Another process was quicker.
+    if (!isSystemError(error) || error.code !== "EEXIST") throw error;
   }
 }
 

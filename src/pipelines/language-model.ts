@@ -22,6 +22,8 @@ export interface LanguageModelOptions {
   readonly rows?: number | undefined;
   /** Longest text in tokens; default: the model's context. */
   readonly capacity?: number | undefined;
+  /** How conversations are written for it, such as an adapter's template; default: as its directory says. */
+  readonly template?: ChatTemplate | undefined;
 }
 
 /**
@@ -48,7 +50,7 @@ export class LanguageModel {
   constructor(loaded: LoadedModel, options: LanguageModelOptions = {}) {
     this.#shelf = new AdapterShelf(loaded, refuseClassifier);
     this.defaults = readGenerationConfig(loaded.directory);
-    this.template = loadChatTemplate(loaded.directory);
+    this.template = options.template ?? loadChatTemplate(loaded.directory);
     this.#options = options;
     this.#engine = options.engine;
   }

@@ -1,4 +1,4 @@
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Tokenizer } from "../codecs/tokenizer.ts";
 import { ConfigError } from "../core/errors.ts";
@@ -57,6 +57,10 @@ export function readRunSections(directory: string): JsonObject {
  *   then the first setting that differs is named.
  */
 export function checkRunDirectory(directory: string, recipe: object, resume: boolean): void {
+  if (statSync(directory, { throwIfNoEntry: false })?.isFile()) {
+    const expected = "a directory, or nothing there yet";
+    throw new ConfigError({ where: directory, expected, got: "a file", fix: "Choose another directory." });
+  }
   const last = new CheckpointStore(join(directory, "checkpoints")).list().at(-1);
   if (resume && !last) {
     throw new ConfigError({

@@ -85,6 +85,10 @@ test("the best weights are those of the best quality where that is asked for", a
   expect(byQuality.result.best).toEqual({
     ...{ step: 12, lossNats: 4, metric: "accuracy", value: 0.9, higherIsBetter: true },
   });
+  rmSync(root, { recursive: true });
+  const tied = scripted([3, 2, 1, 1.5, 1], [0.5, 0.5, 0.5, 0.5, 0.4]);
+  const byLossToo = await trainTiny({ measure: tied, options: { ...options, best: "quality" } });
+  expect(byLossToo.result.best).toMatchObject({ step: 9, lossNats: 1, value: 0.5 });
 });
 
 describe("examples that come when they are ready, in several lengths", () => {

@@ -29,7 +29,7 @@ export interface TrainOptions {
   readonly validateEvery: number;
   /** Validations in a row without a better one after which the run ends early; 0: it never does. */
   readonly patience: number;
-  /** What makes a validation the best: the lowest loss, or the best quality. */
+  /** What makes a validation the best: the lowest loss, or the best quality, at equal quality the lower loss. */
   readonly best: "loss" | "quality";
   readonly saveEvery: number;
   readonly sampleEvery: number;

@@ -7,6 +7,8 @@ describe("a task's quality", () => {
   test("is shown with its metric, its error and what else was measured", () => {
     expect(figureOf(accuracy, 3)).toEqual({ value: "0.871", unit: "accuracy" });
     expect(showQuality(accuracy, 3)).toBe("0.871 accuracy");
+    expect(figureOf({ ...accuracy, metric: "perplexity", value: 512.3456 }, 4).value).toBe("512.35");
+    expect(figureOf({ ...accuracy, value: -12.3456 }, 3).value).toBe("−12.35");
     expect(showQuality({ ...accuracy, standardError: 0.0123, others: { "macro F1": 0.86 } }, 3)).toBe(
       "0.871 ± 0.012 accuracy, 0.860 macro F1",
     );

@@ -36,13 +36,14 @@ export interface Figure {
 }
 
 /**
- * @param digits behind the point of bits per byte and of metrics; percentages, two orders larger, have two fewer
+ * @param digits behind the point of bits per byte and of metrics; what is larger by some orders, such as percentages and
+ *   perplexities, has as many fewer
  * @example
  * figureOf({ bitsPerByte: 2.25 }, 3); // => { value: "2.250", unit: "bits/byte" }
  */
 export function figureOf(quality: Quality, digits: number): Figure {
   if (isTextQuality(quality)) return { value: quality.bitsPerByte.toFixed(digits), unit: "bits/byte" };
-  if (isTaskQuality(quality)) return { value: quality.value.toFixed(digits), unit: quality.metric };
+  if (isTaskQuality(quality)) return { value: fixed(quality.value, digits), unit: quality.metric };
   const percent = (quality.maskedAccuracy * 100).toFixed(Math.max(0, digits - 2));
   return { value: `${percent} %`, unit: "of masked tokens right" };
 }
@@ -55,12 +56,18 @@ export function showQuality(quality: Quality, digits: number): string {
   const { value, unit } = figureOf(quality, digits);
   if (isTaskQuality(quality)) {
     const { standardError, others = {} } = quality;
-    const error = standardError === undefined ? "" : ` ± ${standardError.toFixed(digits)}`;
-    const more = Object.entries(others).map(([name, other]) => `, ${other.toFixed(digits)} ${name}`);
+    const error = standardError === undefined ? "" : ` ± ${fixed(standardError, digits)}`;
+    const more = Object.entries(others).map(([name, other]) => `, ${fixed(other, digits)} ${name}`);
     return `${value}${error} ${unit}${more.join("")}`;
   }
   const pairs = isMaskedQuality(quality) ? quality.nextSentenceAccuracy : undefined;
   return `${value} ${unit}${pairs === undefined ? "" : `, ${(pairs * 100).toFixed(1)} % of pairs`}`;
+}
+
+/** Fewer digits behind the point, the more are before it: a perplexity is `512.3`, not `512.3401`. */
+function fixed(value: number, digits: number): string {
+  const orders = Math.floor(Math.log10(Math.max(1, Math.abs(value))));
+  return value.toFixed(Math.max(0, digits - orders)).replace("-", "−");
 }
 
 /** Whether it is the quality of running text. */

@@ -231,7 +231,8 @@ class Trainer {
 
 type Judged = Quality & { readonly lossNats: number };
 
-/** Whether a validation is better than another, by loss or by quality. */
+/** Whether a validation is better than another, by loss or by quality; of two equal in quality, the one with the lower loss is. */
 function isImprovement(one: Judged, other: Judged, by: TrainOptions["best"]): boolean {
-  return by === "loss" ? one.lossNats < other.lossNats : isBetter(one, other);
+  const isLower = one.lossNats < other.lossNats;
+  return by === "loss" ? isLower : isBetter(one, other) || (isLower && !isBetter(other, one));
 }

@@ -54,7 +54,7 @@ const sample: TrainEvent = {
 describe("renderFrame", () => {
   const state = play(100, [validation, sample]);
 
-  it.each([80, 100, 200])("at %d columns", (width) => {
+  it.each([50, 80, 100, 200])("at %d columns", (width) => {
     expect(`\n${renderFrame(state, width, 30).join("\n")}\n`).toMatchSnapshot();
   });
 

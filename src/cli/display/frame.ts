@@ -76,6 +76,9 @@ function timeLine(state: RunState): Segment[] {
   return line;
 }
 
+/** Narrower terminals have half as much in a line of figures. */
+const NARROW_COLUMNS = 68;
+
 /** Loss and validation, then four figures in equal cells. */
 function figureLines(state: RunState, width: number): Segment[][] {
   const { last, best } = state;
@@ -92,12 +95,15 @@ function figureLines(state: RunState, width: number): Segment[][] {
     [{ text: "tokens/s ", tone: "label" }, { text: last ? formatCount(last.tokensPerSecond) : "–" }],
     [{ text: "GFLOP/s ", tone: "label" }, { text: last ? last.gflopPerSecond.toFixed(1) : "–" }],
   ];
-  const cellWidth = Math.min(26, Math.floor(width / 4));
   const checked = validationSegments(validation, best);
-  return [
-    [...pad(loss, cellWidth), ...checked],
-    cells.flatMap((cell, i) => (i < cells.length - 1 ? pad(cell, cellWidth) : cell)),
-  ];
+  const inRow = (row: readonly Segment[][], cellWidth: number): Segment[] =>
+    row.flatMap((cell, i) => (i < row.length - 1 ? pad(cell, cellWidth) : cell));
+  if (width < NARROW_COLUMNS) {
+    const half = Math.floor(width / 2);
+    return [loss, checked, inRow(cells.slice(0, 2), half), inRow(cells.slice(2), half)];
+  }
+  const cellWidth = Math.min(26, Math.floor(width / 4));
+  return [[...pad(loss, cellWidth), ...checked], inRow(cells, cellWidth)];
 }
 
 function lossText(lossNats: number | undefined, smoothedNats: number): string {

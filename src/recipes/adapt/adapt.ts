@@ -54,6 +54,8 @@ export interface AdaptResult extends TrainResult {
   /** An adapter in PEFT's layout, or a whole model; there once the run has finished. */
   readonly resultDirectory: string;
   readonly reportPath: string;
+  /** What to do with the result, as words after `plinth`. */
+  readonly nextCommands: readonly string[];
   readonly trainedParameters: number;
   /** How the base did before, by the same measure, and what else there is to compare with. */
   readonly baselines: readonly Baseline[];
@@ -121,12 +123,11 @@ async function adaptPrepared<M extends BaseModel>(
   const first = prepared.measure(trainee.model, over(trainee.frozen, trainee.initialWeights));
   const before = await measureBaseline("before adapting", first);
   const baselines = [...prepared.baselines, before];
-  const title = `${describeRun(prepared.model)} · ${recipe.adapt.task} by ${recipe.adapt.method}`;
+  const title = `${recipe.adapt.task} by ${recipe.adapt.method} · ${describeRun(prepared.model)}`;
   const resultDirectory = join(directory, trainee.adapter ? ADAPTER_DIRECTORY : MODEL_DIRECTORY);
   const trainedParameters = countParameters(trainee.objective.model.parameters);
-  const journal = openJournal(prepared, trainee, {
-    ...{ options, usedBase, recipe, title, baselines, trainedParameters },
-  });
+  const next = nextCommands(prepared, trainee, usedBase, directory);
+  const journal = openJournal(prepared, { options, recipe, title, baselines, trainedParameters, next });
   if (!resume) beginRunDirectory(directory, recipe, prepared.tokenizer);
   for (const [name, text] of Object.entries(prepared.files ?? {}))
     writeFileAtomic(join(directory, name), text);
@@ -147,7 +148,10 @@ async function adaptPrepared<M extends BaseModel>(
       ...(sample && { sample: (weights) => sample(trainee.model, over(trainee.frozen, weights)) }),
     });
     const { reportPath } = journal;
-    const common = { ...result, resultDirectory, reportPath, trainedParameters, baselines, recipe };
+    const common = {
+      ...{ ...result, resultDirectory, reportPath, trainedParameters, baselines, recipe },
+      nextCommands: next,
+    };
     if (result.reason === "stopped") return { ...common, judged: undefined, costs: undefined };
     const judgement = await prepared.judge(trainee.model, over(trainee.frozen, result.bestWeights));
     const card = {
@@ -165,23 +169,21 @@ async function adaptPrepared<M extends BaseModel>(
 /** What the report says from the beginning. */
 interface JournalFacts extends Pick<AdaptResult, "recipe" | "baselines" | "trainedParameters"> {
   readonly options: AdaptOptions;
-  /** The directory that the base was loaded from. */
-  readonly usedBase: string;
   readonly title: string;
+  readonly next: readonly string[];
 }
 
 function openJournal<M extends BaseModel>(
-  prepared: PreparedTask<M>,
-  trainee: Trainee<M>,
-  { options, usedBase, recipe, title, baselines, trainedParameters }: JournalFacts,
+  { corpus }: PreparedTask<M>,
+  { options, recipe, title, baselines, trainedParameters, next }: JournalFacts,
 ): Journal {
   const { directory, resume = false, command, machine = "", onEvent = () => {} } = options;
   const base = options.baseName ?? options.base;
   return new Journal({
     ...{ directory, resume, onEvent, command },
-    nextCommands: nextCommands(prepared, trainee, usedBase, directory),
+    nextCommands: next,
     description: {
-      ...{ title, machine, baselines, corpus: prepared.corpus },
+      ...{ title, machine, baselines, corpus },
       config: { base, "trained parameters": trainedParameters, ...flattenRecipe(recipe) },
     },
   });

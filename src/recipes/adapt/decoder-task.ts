@@ -113,6 +113,11 @@ export function encodeSides<T>(
   return { rows: { training: side("training", training), heldOut: side("held-out", validation) }, facts };
 }
 
+/** A prompt as it is typed in a shell: as examples were put, with a line break at its end or without. */
+export function promptFlag(lineBreak: boolean): string {
+  return `--prompt ${lineBreak ? "$'…\\n'" : '"…"'}`;
+}
+
 /** What became of examples that are longer than the context; empty where there were none. */
 export function describeLong(
   { numLong, numEmpty }: Omit<EncodedRows, "rows">,

@@ -14,6 +14,7 @@ import type { Row } from "../../data/rows/load-examples.ts";
 import { INSTRUCTION } from "../../data/rows/text-kinds.ts";
 import type { CausalLM } from "../../models/contracts.ts";
 import { saveModel } from "../../models/save-model.ts";
+import { promptFlag } from "./decoder-task.ts";
 import { hashExamples, loadData } from "./load-data.ts";
 import { loadDecoder } from "./load-decoder.ts";
 import type { Task } from "./task.ts";
@@ -75,7 +76,7 @@ export const GRPO: Task = {
         }),
       judge: async () => undefined,
       save: (directory, values, card) => saveModel(directory, { model, weights: values, tokenizer, card }),
-      nextCommands: (directory) => [`generate ${directory} --prompt "…"`],
+      nextCommands: (directory) => [`generate ${directory} ${promptFlag(settings.lineBreak)}`],
     });
   },
 };

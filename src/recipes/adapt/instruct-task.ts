@@ -2,7 +2,7 @@ import { instructionRow } from "../../adapt/instruction-row.ts";
 import { boolean, integer, oneOf, readFields } from "../../core/fields.ts";
 import type { Instruction } from "../../data/rows/examples.ts";
 import { INSTRUCTION } from "../../data/rows/text-kinds.ts";
-import { encodeSides, useDecoderTask } from "./decoder-task.ts";
+import { encodeSides, promptFlag, useDecoderTask } from "./decoder-task.ts";
 import { judgeAnswers, writeAnswer } from "./judge-answers.ts";
 import { loadData } from "./load-data.ts";
 import { loadDecoder } from "./load-decoder.ts";
@@ -48,7 +48,9 @@ export const INSTRUCT: Task = {
         ...encodeSides(data, context, (example) => instructionRow(tokenizer, put(example))),
         judge: (of, weights) => judgeAnswers(of, weights, questions, answering),
         sample: (of, weights) => writeAnswer(of, weights, questions[0]!, answering),
-        nextCommands: (directory) => [`generate ${directory} --prompt "…" --temperature 0`],
+        nextCommands: (directory) => [
+          `generate ${directory} ${promptFlag(settings.lineBreak)} --temperature 0`,
+        ],
       },
       use,
     );

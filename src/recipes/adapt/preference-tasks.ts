@@ -17,7 +17,7 @@ import type { Row } from "../../data/rows/load-examples.ts";
 import type { CausalLM } from "../../models/contracts.ts";
 import { saveClassifier, saveModel } from "../../models/save-model.ts";
 import type { TableRow } from "../../train/report/html.ts";
-import { describeLong } from "./decoder-task.ts";
+import { describeLong, promptFlag } from "./decoder-task.ts";
 import { hashExamples, loadData } from "./load-data.ts";
 import { type LoadedDecoder, loadDecoder } from "./load-decoder.ts";
 import type { PreparedTask, Task, TaskContext } from "./task.ts";
@@ -84,7 +84,7 @@ export const PREFER: Task = {
           ...ofHeldOut,
         }),
       save: (directory, values, card) => saveModel(directory, { model, weights: values, tokenizer, card }),
-      nextCommands: (directory) => [`generate ${directory} --prompt "…"`],
+      nextCommands: (directory) => [`generate ${directory} ${promptFlag(lineBreak)}`],
     });
   },
 };

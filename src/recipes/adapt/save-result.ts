@@ -29,10 +29,13 @@ export function saveResult<M extends BaseModel>(
   result: Result<M>,
 ): void {
   const { prepared, trainee, bestWeights, baseName, card } = result;
-  if (!trainee.adapter) {
-    prepared.save(directory, new Map([...trainee.frozen, ...bestWeights]), card);
+  const writeFiles = () => {
     for (const [name, text] of Object.entries(prepared.files ?? {}))
       writeFileAtomic(join(directory, name), text);
+  };
+  if (!trainee.adapter) {
+    prepared.save(directory, new Map([...trainee.frozen, ...bestWeights]), card);
+    writeFiles();
     return;
   }
   const base = { model: prepared.model, weights: prepared.weights };
@@ -41,6 +44,7 @@ export function saveResult<M extends BaseModel>(
     ...{ baseName, adapter: trainee.adapter, weights: bestWeights, card },
     modulesToSave: prepared.headModules,
   });
+  writeFiles();
   if (!savesWhole(prepared)) return;
   prepared.save(modelDirectory, mergeAdapter(base.weights, loadAdapter(directory, base)), card);
 }

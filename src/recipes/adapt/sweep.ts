@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { ConfigError } from "../../core/errors.ts";
 import { writeFileAtomic } from "../../hub/atomic-write.ts";
-import { showQuality } from "../../train/quality.ts";
+import { figureOf } from "../../train/quality.ts";
 import { formatDuration, formatSi } from "../../train/report/quantities.ts";
 import { type AdaptOptions, type AdaptResult, adapt } from "./adapt.ts";
 import { readAdaptRecipe } from "./adapt-recipe.ts";
@@ -101,18 +101,21 @@ function withPoint(settings: Readonly<Record<string, object>>, point: GridPoint)
   return result;
 }
 
-/** The runs of a sweep as lines, the best one marked. */
+/** The runs of a sweep as lines, losses and qualities of what was held out, the best run marked. */
 export function sweepTable(entries: readonly SweepEntry[]): string {
   const keys = Object.keys(entries[0]?.point ?? {});
-  const head = ["", ...keys, "held-out loss", "quality", "trained", "time"];
-  const rows = entries.map(({ point, result, isBest }) => [
-    isBest ? "*" : "",
-    ...keys.map((key) => `${point[key]}`),
-    result.best.lossNats.toFixed(4),
-    showQuality(result.best, 3),
-    formatSi(result.trainedParameters, ""),
-    formatDuration(result.seconds),
-  ]);
+  const head = ["", ...keys, "loss", "quality", "trained", "time"];
+  const rows = entries.map(({ point, result, isBest }) => {
+    const { value, unit } = figureOf(result.best, 3);
+    return [
+      isBest ? "*" : "",
+      ...keys.map((key) => `${point[key]}`),
+      result.best.lossNats.toFixed(4),
+      `${value} ${unit}`,
+      formatSi(result.trainedParameters, ""),
+      formatDuration(result.seconds),
+    ];
+  });
   const lines = [head, ...rows];
   const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)));
   return lines
