@@ -274,6 +274,10 @@ describe("adapt", () => {
     expect(existsSync(join(root, "sweep-bad"))).toBe(false);
     expect(() => parseGrid(["rank=2"])).toThrow("section.key=value");
     expect(() => parseGrid(["lora.rank=1,2", "lora.rank=3"])).toThrow("each setting once");
+    expect(() => parseGrid(["lora.rank=2,2"])).toThrow("each of its values");
+    // A folder in use ends a sweep before its first run.
+    const again = runSweep(options("sweep"), parseGrid(["lora.rank=3,2", "train.learningRate=1e-2"]));
+    await expect(again).rejects.toThrow("a directory without a run in it");
   });
 });
 

@@ -4,6 +4,7 @@ import { ConfigError } from "../../core/errors.ts";
 import { writeFileAtomic } from "../../hub/atomic-write.ts";
 import { figureOf } from "../../train/quality.ts";
 import { formatDuration, formatSi } from "../../train/report/quantities.ts";
+import { checkRunDirectory } from "../run-directory.ts";
 import { type AdaptOptions, type AdaptResult, adapt } from "./adapt.ts";
 import { readAdaptRecipe } from "./adapt-recipe.ts";
 
@@ -38,8 +39,9 @@ export function parseGrid(words: readonly string[]): GridPoint[] {
     const at = word.indexOf("=");
     const key = word.slice(0, Math.max(0, at));
     const values = word.slice(at + 1).split(",");
-    if (!/^\w+\.\w+$/.test(key) || values.includes("") || Object.hasOwn(points[0]!, key)) {
-      const expected = "section.key=value,value…, each setting once";
+    const isTwice = new Set(values).size < values.length || Object.hasOwn(points[0]!, key);
+    if (!/^\w+\.\w+$/.test(key) || values.includes("") || isTwice) {
+      const expected = "section.key=value,value…, each setting once, and each of its values";
       throw new ConfigError({ where: "sweep", expected, got: `"${word}"` });
     }
     points = points.flatMap((point) => values.map((value) => ({ ...point, [key]: readValue(value) })));
@@ -67,15 +69,18 @@ export async function runSweep(
   grid: readonly GridPoint[],
   onRun: (point: GridPoint, index: number) => void = () => {},
 ): Promise<SweepEntry[]> {
-  // A value that cannot be is found before the first run, not after hours of others.
+  // A value that cannot be, or a folder in use, is found before the first run, not after hours of others.
   const settingsOf = (point: GridPoint) => withPoint(options.settings ?? {}, point);
-  for (const point of grid) readAdaptRecipe(options.task, options.method, settingsOf(point));
+  for (const point of grid) {
+    const { recipe } = readAdaptRecipe(options.task, options.method, settingsOf(point));
+    const directory = join(options.directory, folderOf(point));
+    checkRunDirectory(directory, recipe, (options.resume ?? false) && hasBegun(directory));
+  }
   const runs: Omit<SweepEntry, "isBest">[] = [];
   for (const [index, point] of grid.entries()) {
     const directory = join(options.directory, folderOf(point));
-    const hasBegun = existsSync(join(directory, "checkpoints"));
     onRun(point, index);
-    const resume = (options.resume ?? false) && hasBegun;
+    const resume = (options.resume ?? false) && hasBegun(directory);
     const result = await adapt({ ...options, directory, settings: settingsOf(point), resume });
     runs.push({ point, directory, result });
     if (result.reason === "stopped") break;
@@ -84,6 +89,10 @@ export async function runSweep(
   const entries = runs.map((run) => ({ ...run, isBest: run === best }));
   writeFileAtomic(join(options.directory, TABLE_FILE), `${sweepTable(entries)}\n`);
   return entries;
+}
+
+function hasBegun(directory: string): boolean {
+  return existsSync(join(directory, "checkpoints"));
 }
 
 /** A folder's name for a point: the last words of its settings. */
