@@ -41,7 +41,9 @@ async function answer(adapter: string, question: string): Promise<string> {
 }
 
 const question = "The sea: how warm?";
-console.log(await answer("units", question)); // => degrees
-console.log(await answer("tools", question)); // => a thermometer
-console.log(await answer("units", question)); // => degrees
+const unit = await answer("units", question);
+const tool = await answer("tools", question);
+console.error(`${question} ${unit}; with ${tool}`);
+console.log(tool !== unit); // => true
+console.log((await answer("units", question)) === unit); // => true
 model.dispose();

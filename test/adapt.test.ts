@@ -276,7 +276,7 @@ describe("adapt", () => {
     expect(() => parseGrid(["lora.rank=1,2", "lora.rank=3"])).toThrow("each setting once");
     expect(() => parseGrid(["lora.rank=2,2"])).toThrow("each of its values");
     // A folder in use ends a sweep before its first run.
-    const again = runSweep(options("sweep"), parseGrid(["lora.rank=3,2", "train.learningRate=1e-2"]));
+    const again = runSweep(options("sweep"), parseGrid(["train.learningRate=3e-3,1e-2", "lora.rank=2"]));
     await expect(again).rejects.toThrow("a directory without a run in it");
   });
 });
