@@ -24,15 +24,51 @@ const LORA = { rank: 4, alpha: 8, targets: "all-linear" };
 const NUM_FOLLOWED = 100;
 const NUM_JUDGED = 200;
 
-/** Steps are the most; each stops when it no longer improves. The rates at 32 are the best of three tried on gsm8k. */
+/**
+ * Steps, which are the most, and rates; those at 32 are the best of three tried on gsm8k. LoRA's loss is looked at `checks` times, which is how finely
+ * the step can be known at which it got there.
+ */
 const SIZES = [
-  { examples: 32, seeds: 3, batch: 4, adapted: [60, 1e-2], full: [60, 1e-3], scratch: [120, 1.5e-3] },
-  { examples: 128, seeds: 1, batch: 4, adapted: [150, 1e-2], full: [150, 1e-3], scratch: [300, 1.5e-3] },
-  { examples: 512, seeds: 1, batch: 8, adapted: [300, 5e-3], full: [200, 1e-3], scratch: [500, 1.5e-3] },
-  { examples: 2000, seeds: 1, batch: 8, adapted: [600, 5e-3], full: [300, 1e-3], scratch: [900, 1.5e-3] },
+  {
+    examples: 32,
+    seeds: 3,
+    batch: 4,
+    checks: 60,
+    adapted: [60, 1e-2],
+    full: [60, 1e-3],
+    scratch: [120, 1.5e-3],
+  },
+  {
+    examples: 128,
+    seeds: 1,
+    batch: 4,
+    checks: 30,
+    adapted: [150, 1e-2],
+    full: [150, 1e-3],
+    scratch: [300, 1.5e-3],
+  },
+  {
+    examples: 512,
+    seeds: 1,
+    batch: 8,
+    checks: 30,
+    adapted: [300, 5e-3],
+    full: [200, 1e-3],
+    scratch: [500, 1.5e-3],
+  },
+  {
+    examples: 2000,
+    seeds: 1,
+    batch: 8,
+    checks: 30,
+    adapted: [600, 5e-3],
+    full: [300, 1e-3],
+    scratch: [900, 1.5e-3],
+  },
 ];
-/** How often the loss is looked at, which is how finely the step can be known at which a loss was reached. */
-const CHECKS = { adapted: 20, full: 10, scratch: 10 };
+/** How often the others' is, and the share of checks without gain that ends a run. */
+const CHECKS = 10;
+const PATIENCE = 0.4;
 
 const MIN_FLOPS_RATIO = 10;
 const MIN_PARAMETER_RATIO = 50;
@@ -73,7 +109,7 @@ const isSaving = ({ flops = 0, trainedParameters }) =>
   flops >= MIN_FLOPS_RATIO && trainedParameters >= MIN_PARAMETER_RATIO;
 
 /** All rivals on one draw of examples. The first draw's are judged by their answers, too, and only there all of the base is trained. */
-async function compare(engine, base, name, { examples, batch, ...rivals }, seed) {
+async function compare(engine, base, name, { examples, batch, checks, ...rivals }, seed) {
   const { model, weights, tokenizer } = base;
   const { contextLength } = model.shape;
   const { task, training, evaluation } = await readTask(name, { numJudged: NUM_JUDGED, seed });
@@ -83,9 +119,14 @@ async function compare(engine, base, name, { examples, batch, ...rivals }, seed)
   for (const example of training) if (learnt.length < examples && fits(example)) learnt.push(example);
   const train = (rival) => {
     const [steps, learningRate] = rivals[rival];
+    const times = rival === "adapted" ? checks : CHECKS;
     return trainOptions({
       ...{ steps, batchSize: batch, contextLength, learningRate, warmupSteps: 5, weightDecay: 0.01 },
-      ...{ patience: 4, validateEvery: Math.ceil(steps / CHECKS[rival]), seed },
+      ...{
+        patience: Math.ceil(PATIENCE * times),
+        validateEvery: Math.ceil(steps / times),
+        seed,
+      },
       ...{ saveEvery: 2 ** 30, sampleEvery: 2 ** 30 },
     });
   };
