@@ -24,13 +24,13 @@ const NUM_JUDGED = 300;
 const TASKS = {
   banking77: {
     task: "classify",
-    rowOf: ({ row }) => ({ text: row.text, label: row.category }),
+    rowOf: ({ row: { values } }) => ({ text: values.text, label: values.category }),
     contextLength: 96,
     sizes: [128, 512, 2000, 8000],
   },
   xquad: {
     task: "answer",
-    rowOf: ({ row: { question, context, answers } }) => ({ question, context, answers }),
+    rowOf: ({ row: { values } }) => values,
     contextLength: 128,
     sizes: [128, 800],
   },
@@ -82,8 +82,12 @@ async function compare(root, bases, name, size) {
   const { task, training, evaluation } = await readTask(name, { numJudged: NUM_JUDGED, seed: 1 });
   const examples = { training: training.slice(0, size), evaluation };
   const data = join(root, `${name}-${size}`);
+  // A label that was never seen cannot be learnt, and has no loss; it is judged all the same.
+  const seen = new Set(examples.training.map(({ expected }) => expected[0]));
+  const isSeen = ({ expected }) => task.method !== "choice" || seen.has(expected[0]);
+  const sides = { training: examples.training, validation: evaluation.filter(isSeen) };
   const paths = Object.fromEntries(
-    Object.entries(examples).map(([side, rows]) => {
+    Object.entries(sides).map(([side, rows]) => {
       const path = `${data}-${side}.jsonl`;
       writeFileSync(path, rows.map((row) => `${JSON.stringify(rowOf(row))}\n`).join(""));
       return [side, path];
@@ -99,7 +103,7 @@ async function compare(root, bases, name, size) {
     const spent = { flops: 0, seconds: 0 };
     const { resultDirectory, trainedParameters } = await adapt({
       ...{ engine, base, directory, method, task: adaptTask },
-      data: { training: { paths: [paths.training] }, validation: { paths: [paths.evaluation] } },
+      data: { training: { paths: [paths.training] }, validation: { paths: [paths.validation] } },
       settings: {
         data: { longRows: "truncate" },
         train: {
