@@ -1,9 +1,11 @@
-import { mkdirSync } from "node:fs";
+import { statSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { ConfigError } from "../core/errors.ts";
 import { readTextPieces } from "../data/text-file.ts";
 import type { Interval } from "../eval/metrics/bootstrap.ts";
 import { findTask } from "../eval/tasks/task.ts";
-import { writeFileAtomic } from "../hub/atomic-write.ts";
+import { ensureDirectory, writeFileAtomic } from "../hub/atomic-write.ts";
+import { withSystemErrors } from "../hub/system-error.ts";
 import { type EvaluationResult, evaluateTask, type Scores } from "../pipelines/evaluation/evaluate-task.ts";
 import { boolean, integer, required, text } from "./flag-specs.ts";
 import { MODEL_ARGUMENT, MODEL_FLAGS, openModelArgument } from "./model-argument.ts";
@@ -45,10 +47,9 @@ export const evaluate: Verb = defineVerb({
       const { data, shots, limit, seed, baselines, truncate } = flags;
       const baselineText = flags.baselineText && [...readTextPieces(flags.baselineText)].join("");
       const options = { baselineText, data, shots, limit, seed, baselines, truncate, signal };
+      const path = flags.out === undefined ? undefined : preparePlace(flags.out, task.name);
       const { predictions, ...result } = await evaluateTask(task, model, options);
-      if (flags.out !== undefined) {
-        const path = flags.out.endsWith(".jsonl") ? flags.out : join(flags.out, `${task.name}.jsonl`);
-        mkdirSync(dirname(path), { recursive: true });
+      if (path !== undefined) {
         writeFileAtomic(path, predictions.map((one) => `${JSON.stringify(one)}\n`).join(""));
         out.notice(`${predictions.length} examples with their answers: ${path}`);
       }
@@ -62,6 +63,21 @@ export const evaluate: Verb = defineVerb({
     }
   },
 });
+
+/**
+ * Where the answers go: made ready before the first of them is asked for.
+ *
+ * @throws {ConfigError} if that is a directory.
+ * @throws {EnvironmentError} if it cannot be made.
+ */
+function preparePlace(out: string, name: string): string {
+  const path = out.endsWith(".jsonl") ? out : join(out, `${name}.jsonl`);
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new ConfigError({ where: "--out", expected: "a file", got: `the directory ${path}` });
+  }
+  withSystemErrors(path, "a place for a file", () => ensureDirectory(dirname(path)));
+  return path;
+}
 
 function render(result: Omit<EvaluationResult, "predictions">): string {
   const { task, numExamples, numTraining, shots, scores, baselines, breakdown, programs } = result;

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -339,5 +339,12 @@ describe("plinth eval", () => {
     expect(await failure(...words, "--data", join(root, "nowhere"))).toContain("nowhere");
     expect(await failure(...words, "--data", root, "--shots", "99")).toContain("shots: expected at most 4");
     expect(existsSync(out)).toBe(false);
+    // Before any question is asked.
+    const to = ["eval", directory, "--task", path, "--data", root, "--out"];
+    mkdirSync(join(root, "taken.jsonl"));
+    expect(await failure(...to, join(root, "taken.jsonl"))).toContain(
+      "--out: expected a file, got the directory",
+    );
+    expect(await failure(...to, join(path, "below.jsonl"))).toContain("expected a place for a file, got");
   });
 });
