@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ConfigError } from "../core/errors.ts";
 import { readTextPieces } from "../data/text-file.ts";
@@ -72,7 +72,7 @@ export const evaluate: Verb = defineVerb({
  */
 function preparePlace(out: string, name: string): string {
   const path = out.endsWith(".jsonl") ? out : join(out, `${name}.jsonl`);
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+  if (existsSync(path) && statSync(path).isDirectory()) {
     throw new ConfigError({ where: "--out", expected: "a file", got: `the directory ${path}` });
   }
   withSystemErrors(path, "a place for a file", () => ensureDirectory(dirname(path)));
@@ -92,7 +92,7 @@ function render(result: Omit<EvaluationResult, "predictions">): string {
   ];
   const counts = Object.entries(programs ?? {}).map(([status, count]) => `${count} ${status}`);
   return [
-    `${task}: ${numExamples} examples, ${shots} shown, ${numTraining} training rows`,
+    `${task}: ${numExamples} examples, ${shots} shown, ${numTraining} training rows; 95 % of resamples lie in brackets`,
     "",
     ...align(table),
     ...(counts.length > 0 ? ["", `programs: ${counts.join(", ")}`] : []),

@@ -57,7 +57,7 @@ export function readRunSections(directory: string): JsonObject {
  *   then the first setting that differs is named.
  */
 export function checkRunDirectory(directory: string, recipe: object, resume: boolean): void {
-  if (statSync(directory, { throwIfNoEntry: false })?.isFile()) {
+  if (existsSync(directory) && statSync(directory).isFile()) {
     const expected = "a directory, or nothing there yet";
     throw new ConfigError({ where: directory, expected, got: "a file", fix: "Choose another directory." });
   }
