@@ -121,7 +121,7 @@ describe("plain display", () => {
     expect(lines[1]).toBe("validation at step 500  1.5000 nats  2.1640 bits/byte  best");
     expect(lines[2]).toBe("validation at step 600  1.6000 nats  2.3000 bits/byte");
     expect(lines[3]).toBe(`sample at step 600  To be↵${"x".repeat(194)}…`);
-    expect(lines[4]).toBe("checkpoint at step 600  runs/a␇  0.120 s");
+    expect(lines[4]).toBe("checkpoint at step 600  runs/a␇  120 ms");
     expect(lines[5]).toBe("step 601 skipped: the loss was not finite (2 so far)");
     expect(lines[6]).toBe("look↵here");
     expect(lines[7]).toBe("stopping");

@@ -71,7 +71,7 @@ export function eventLine(event: Exclude<TrainEvent, StepEvent>, state: RunState
     case "sample":
       return `sample at step ${formatCount(event.step)}  ${makeVisible(cutSample(event.prompt + event.text))}`;
     case "checkpoint":
-      return `checkpoint at step ${formatCount(event.step)}  ${makeVisible(event.path)}  ${formatSmall(event.saveMs / 1000)} s`;
+      return `checkpoint at step ${formatCount(event.step)}  ${makeVisible(event.path)}  ${formatCount(event.saveMs)} ms`;
     case "skip":
       return `step ${formatCount(event.step)} skipped: ${makeVisible(event.reason)} (${formatCount(event.count)} so far)`;
     case "notice":

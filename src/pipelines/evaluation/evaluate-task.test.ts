@@ -308,7 +308,9 @@ describe("plinth eval", () => {
     ];
     const { code, stdout, stderr } = await plinth(...words);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^kinds: 4 examples, 1 shown, 4 training rows; [^\n]+\n\n +accuracy +macroF1\nmodel +\d/);
+    expect(stdout).toMatch(
+      /^kinds: 4 examples, 1 shown, 4 training rows; [^\n]+\n\n +accuracy +macroF1\nmodel +\d/,
+    );
     expect(stdout).toMatch(/\nmajority +\d.*\nretrieval +\d/);
     expect(stderr).toContain("4 examples with their answers:");
     const lines = readFileSync(join(root, "out/kinds.jsonl"), "utf8").trimEnd().split("\n");
