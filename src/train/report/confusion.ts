@@ -21,8 +21,10 @@ export function renderConfusions({ labels, counts }: Confusions): string {
 }
 
 function renderMatrix(labels: readonly string[], counts: readonly ArrayLike<number>[]): string {
-  const head = labels.map((label) => `<th scope="col"><span>${escapeHtml(label)}</span></th>`).join("");
-  const rows = labels.map((label, right) => {
+  // Long names are cut, and whole under the pointer.
+  const names = labels.map((label) => ({ name: escapeHtml(label), title: ` title="${escapeHtml(label)}"` }));
+  const head = names.map(({ name, title }) => `<th scope="col"${title}><span>${name}</span></th>`).join("");
+  const rows = names.map(({ name, title }, right) => {
     const row = Array.from(counts[right]!);
     const total = row.reduce((sum, count) => sum + count, 0);
     const cells = row.map((count, said) => {
@@ -31,7 +33,7 @@ function renderMatrix(labels: readonly string[], counts: readonly ArrayLike<numb
       const style = `background: color-mix(in srgb, ${color} ${Math.round(share * 0.6)}%, var(--paper))`;
       return count === 0 ? "<td></td>" : `<td style="${style}">${formatCount(count)}</td>`;
     });
-    return `<tr><th scope="row">${escapeHtml(label)}</th>${cells.join("")}</tr>`;
+    return `<tr><th scope="row"${title}>${name}</th>${cells.join("")}</tr>`;
   });
   return `<p class="soft">Rows are what was right, columns what was said.</p>
 <table class="matrix"><thead><tr><th></th>${head}</tr></thead>

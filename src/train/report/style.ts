@@ -71,11 +71,11 @@ th { font-weight: 400; color: var(--soft); padding-right: 1.2rem; }
 .costs td { white-space: nowrap; padding-left: 1rem; }
 .list th, .list td { padding-right: 1.2rem; }
 .matrix { width: auto; margin-top: .6rem; }
-.matrix th, .matrix td { border: 1px solid var(--card); padding: .2rem .4rem; vertical-align: middle; white-space: nowrap; }
+.matrix th, .matrix td { border: 1px solid var(--card); padding: .2rem .3rem; vertical-align: middle; white-space: nowrap; }
 .matrix thead th { vertical-align: bottom; padding: 0 0 .3rem; }
 .matrix thead span { writing-mode: vertical-rl; transform: rotate(180deg); max-height: 15rem; overflow: hidden; text-overflow: ellipsis; }
-.matrix tbody th { position: sticky; left: 0; background: var(--card); text-align: right; padding-right: .6rem; max-width: 45vw; overflow: hidden; text-overflow: ellipsis; }
-.matrix td { min-width: 2.4rem; height: 2rem; text-align: center; background: var(--paper); }
+.matrix tbody th { position: sticky; left: 0; background: var(--card); text-align: right; padding-right: .6rem; max-width: min(45vw, 14rem); overflow: hidden; text-overflow: ellipsis; }
+.matrix td { min-width: 2rem; height: 2rem; text-align: center; background: var(--paper); }
 .mistakes { table-layout: fixed; margin-top: .6rem; }
 .mistakes th { width: 29%; } .mistakes th:first-child { width: 13%; }
 .mistakes td { padding: .4rem 1.2rem .4rem 0; white-space: pre-wrap; }
