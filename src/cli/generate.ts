@@ -100,7 +100,7 @@ function readRequest(flags: Flags, model: LanguageModel): Request {
     tokenizer,
     maxTokens,
     stop,
-    sampling: readSampling(flags, tokenizer, network.shape.vocabularySize),
+    sampling: readSampling(flags, model.defaults.sampling, tokenizer, network.shape.vocabularySize),
     constraint: readConstraint(flags, tokenizer),
     stopTokens: model.defaults.stopTokens,
   };

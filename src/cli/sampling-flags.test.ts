@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { loadTokenizer } from "../codecs/tokenizer.ts";
 import { Random } from "../core/random.ts";
 import { gpt2Config } from "../models/gpt2/config.ts";
@@ -180,4 +180,44 @@ test.each<[string, () => string[], string]>([
   const { code, stdout, stderr } = await plinth(...given, ...prompt);
   expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
   expect(stderr).toContain(message);
+});
+
+describe("a model that says how it is meant to write", () => {
+  const write = (text: object) => writeFileSync(join(model, "generation_config.json"), JSON.stringify(text));
+  const plain = () => json("--seed", "3", "--max-tokens", "12");
+  let published = "";
+  beforeAll(() => {
+    published = readFileSync(join(model, "generation_config.json"), "utf8");
+  });
+  afterEach(() => writeFileSync(join(model, "generation_config.json"), published));
+
+  test("is followed where no flag says otherwise", async () => {
+    const asDefault = await plain();
+    const likeliest = await json("--seed", "3", "--max-tokens", "12", "--top-k", "1");
+    expect(likeliest.tokens).not.toEqual(asDefault.tokens);
+    write({ do_sample: true, top_k: 1 });
+    expect((await plain()).tokens).toEqual(likeliest.tokens);
+    write({ do_sample: true, temperature: 5 });
+    const hot = await json("--seed", "3", "--max-tokens", "12", "--temperature", "5");
+    expect((await plain()).tokens).toEqual(hot.tokens);
+    expect(hot.tokens).not.toEqual(asDefault.tokens);
+  });
+
+  test("flags win over it", async () => {
+    const asDefault = await plain();
+    write({ do_sample: true, top_k: 1, temperature: 5, suppress_tokens: [asDefault.tokens[0]] });
+    const flags = ["--top-k", "0", "--temperature", "0.8"];
+    expect((await json("--seed", "3", "--max-tokens", "1", ...flags)).tokens).not.toEqual([
+      asDefault.tokens[0],
+    ]);
+    write({ do_sample: true, top_k: 1, temperature: 5 });
+    expect((await json("--seed", "3", "--max-tokens", "12", ...flags)).tokens).toEqual(asDefault.tokens);
+  });
+
+  test("what is out of range in its file is refused in one line", async () => {
+    write({ do_sample: true, temperature: -1 });
+    const { code, stderr } = await plinth(model, "--prompt", "a");
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^plinth: sampling\.temperature: expected .*, got -1\b.*\n$/);
+  });
 });

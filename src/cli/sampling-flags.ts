@@ -15,61 +15,52 @@ const DEFAULT_TEMPERATURE = 0.8;
 /** Deepest nesting of a schema's file. */
 const MAX_SCHEMA_DEPTH = 256;
 
-/** How the next token is drawn, for every verb that writes text. */
+/** How the next token is drawn. What is not given is as the model was published, and otherwise left alone. */
 export const SAMPLING_FLAGS = {
   temperature: number({
-    describe: "below 1 safer, above 1 bolder; 0 always takes the likeliest token",
+    describe: `below 1 safer, above 1 bolder; 0 always takes the likeliest token; default: as the model was published, or ${DEFAULT_TEMPERATURE}`,
     min: 0,
-    fallback: DEFAULT_TEMPERATURE,
   }),
-  topK: integer({ describe: "draw among that many likeliest tokens; 0: among all", min: 0, fallback: 0 }),
+  topK: integer({ describe: "draw among that many likeliest tokens; 0: among all", min: 0 }),
   topP: number({
     describe: "draw among the likeliest tokens that together have this probability",
     min: 0,
     max: 1,
-    fallback: 1,
   }),
   minP: number({
     describe: "leave out tokens less likely than this fraction of the likeliest",
     min: 0,
     max: 1,
-    fallback: 0,
   }),
   typicalP: number({
     describe: "draw among the least surprising tokens that together have this probability",
     min: 0,
     max: 1,
-    fallback: 1,
   }),
-  epsilonCutoff: number({ describe: "leave out tokens less likely than this", min: 0, max: 1, fallback: 0 }),
+  epsilonCutoff: number({ describe: "leave out tokens less likely than this", min: 0, max: 1 }),
   etaCutoff: number({
     describe: "leave out tokens less likely than this, or than less where the model is unsure",
     min: 0,
     max: 1,
-    fallback: 0,
   }),
   repetitionPenalty: number({
     describe: "above 1 makes tokens that are there already less likely",
     min: 0,
-    fallback: 1,
   }),
   frequencyPenalty: number({
     describe: "above 0 makes a token less likely for each time it was written",
     min: -2,
     max: 2,
-    fallback: 0,
   }),
   presencePenalty: number({
     describe: "above 0 makes tokens less likely that were written at all",
     min: -2,
     max: 2,
-    fallback: 0,
   }),
   noRepeatNgram: integer({
     describe: "no run of that many tokens comes twice; 0: runs may",
     min: 0,
     max: 1024,
-    fallback: 0,
   }),
   logitBias: settings({ describe: "added to the scores of tokens", placeholder: "ID=NUMBER…" }),
   suppressTokens: integers({ describe: "token ids that are never written", min: 0 }),
@@ -94,22 +85,24 @@ export const CONSTRAINT_FLAGS = {
 } as const;
 
 /**
- * The sampling options that flags ask for.
+ * The sampling options that flags ask for, and where they say nothing those that the model was published with.
  *
  * @throws {ConfigError} if one is out of range, or a token is not in the vocabulary.
  */
 export function readSampling(
   flags: FlagValues<typeof SAMPLING_FLAGS>,
+  published: Partial<SamplingOptions>,
   tokenizer: Tokenizer | undefined,
   vocabularySize: number,
 ): SamplingOptions {
-  const { noRepeatNgram, logitBias, suppressTokens = [], badWords, ...rest } = pickSampling(flags);
+  const { noRepeatNgram: noRepeatNgramSize, logitBias, badWords, ...rest } = pickSampling(flags);
   if (badWords.length > 0 && !tokenizer) throw needsTokenizer("--bad-words");
+  const given = Object.entries({ ...rest, noRepeatNgramSize }).filter(([, value]) => value !== undefined);
   const options = samplingOptions({
-    ...rest,
-    noRepeatNgramSize: noRepeatNgram,
+    temperature: DEFAULT_TEMPERATURE,
+    ...published,
+    ...Object.fromEntries(given),
     logitBias: logitBias as Readonly<Record<string, number>>, // which samplingOptions checks
-    suppressTokens,
     badWords: badWords.flatMap((word) =>
       [word, ` ${word}`].map((spelling) => Array.from(tokenizer!.encode(spelling))),
     ),

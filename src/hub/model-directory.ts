@@ -41,6 +41,8 @@ const KNOWN_FILES: ReadonlySet<string> = new Set([
 
 /** Settings of a stage that sentence-transformers keeps in a folder of its own: `1_Pooling/config.json`. */
 const STAGE = /^[0-9]+_[A-Za-z]+$/;
+/** Folder of chat templates beside the usual one. */
+const TEMPLATES = "additional_chat_templates";
 
 const SHARD = /^model-[0-9]{5}-of-[0-9]{5}\.safetensors$/;
 
@@ -151,7 +153,7 @@ export function openModelDirectory(directory: string): ModelDirectory {
 
 function checkFileName(directory: string, name: string): void {
   const [file, folder, ...rest] = name.split("/").reverse() as [string, ...string[]];
-  const isPlaced = folder === undefined || (STAGE.test(folder) && file === CONFIG && rest.length === 0);
+  const isPlaced = folder === undefined || (isPlace(folder, file) && rest.length === 0);
   const plain = isPlaced && /^[A-Za-z0-9_.][A-Za-z0-9_.-]*$/.test(file) && file !== "." && file !== "..";
   if (plain && ![CONFIG, GENERATION_CONFIG, SINGLE_WEIGHTS, SHARD_INDEX].includes(name)) return;
   throw new ConfigError({
@@ -165,7 +167,12 @@ function checkReplaceable(directory: string, texts: Texts): void {
   if (!existsSync(directory)) return;
   for (const entry of readdirSync(directory, { withFileTypes: true })) {
     const known = KNOWN_FILES.has(entry.name) || SHARD.test(entry.name) || Object.hasOwn(texts, entry.name);
-    if (entry.isDirectory() ? isStage(join(directory, entry.name), entry.name) : known) continue;
+    if (
+      entry.isDirectory()
+        ? readdirSync(join(directory, entry.name)).every((file) => isPlace(entry.name, file))
+        : known
+    )
+      continue;
     throw new EnvironmentError({
       where: directory,
       expected: "a new directory, or one with nothing but a model in it",
@@ -175,8 +182,9 @@ function checkReplaceable(directory: string, texts: Texts): void {
   }
 }
 
-function isStage(path: string, name: string): boolean {
-  return STAGE.test(name) && readdirSync(path).every((file) => file === CONFIG);
+/** Whether a model has a file of that name in a folder of that name. */
+function isPlace(folder: string, file: string): boolean {
+  return folder === TEMPLATES ? file.endsWith(".jinja") : STAGE.test(folder) && file === CONFIG;
 }
 
 function checkIsDirectory(directory: string): void {

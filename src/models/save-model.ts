@@ -1,10 +1,11 @@
-import { type Tokenizer, tokenizerFiles } from "../codecs/tokenizer.ts";
+import { hasTokenizer, loadTokenizer, type Tokenizer, tokenizerFiles } from "../codecs/tokenizer.ts";
 import type { HostTensor } from "../core/dtype.ts";
 import { ConfigError } from "../core/errors.ts";
 import { isQuantized, type Weight, type Weights } from "../core/weights.ts";
 import { readStored } from "../engine/stored-tensor.ts";
 import { writeModelDirectory } from "../hub/model-directory.ts";
 import type { Parameter } from "../nn/scope.ts";
+import { textCompanions } from "./companion-files.ts";
 import type { CausalLM, Encoder } from "./contracts.ts";
 import type { DecoderClassifier } from "./decoder-classifier.ts";
 import { classifierFamilyOf, encoderFamilyOf, type Family, familyOf } from "./registry.ts";
@@ -15,6 +16,11 @@ export interface Saved<M> {
   /** By parameter path, float32. */
   readonly weights: Weights;
   readonly tokenizer: Tokenizer | undefined;
+  /**
+   * Where it was loaded from: with the same tokenizer, its files go on as they are, chat templates among them, and for what predicts tokens what
+   * it says of how it is meant to write. Default: it is new.
+   */
+  readonly directory?: string | undefined;
   /** The model card, Markdown. */
   readonly card: string;
 }
@@ -68,22 +74,30 @@ interface Described {
 
 function save<M extends Described>(
   directory: string,
-  { model, weights, tokenizer, card }: Saved<M>,
+  { model, weights, tokenizer, directory: source, card }: Saved<M>,
   family: Family<M>,
   { config, special }: { readonly config: object; readonly special?: object },
 ): void {
+  const kept = source !== undefined && isTokenizerOf(source, tokenizer) ? textCompanions(source) : undefined;
+  const generationConfig = special && (kept?.generationConfig ?? special);
   writeModelDirectory(directory, {
     config,
-    ...(special && { generationConfig: special }),
+    ...(generationConfig && { generationConfig }),
     tensors: model.parameters.flatMap(({ path }) => {
       const tensor = dense(path, weights.get(path)!);
       return family.publishedNames(path, model).map((name) => [name, tensor] as const);
     }),
     files: {
-      ...(tokenizer && tokenizerFiles(tokenizer, { contextLength: model.shape.contextLength })),
+      ...(kept?.files ??
+        (tokenizer && tokenizerFiles(tokenizer, { contextLength: model.shape.contextLength }))),
       "README.md": card,
     },
   });
+}
+
+function isTokenizerOf(directory: string, tokenizer: Tokenizer | undefined): boolean {
+  if (!tokenizer || !hasTokenizer(directory)) return !tokenizer && !hasTokenizer(directory);
+  return loadTokenizer(directory).hash() === tokenizer.hash();
 }
 
 /** A tensor whose numbers are read when they are written, so that one at a time is in memory. */

@@ -77,7 +77,7 @@ function prepareDecoderTask<T>(
     judge: options.judge,
     ...(options.sample && { sample: options.sample }),
     ...(options.files && { files: options.files }),
-    save: (directory, values, card) => saveModel(directory, { model, weights: values, tokenizer, card }),
+    save: (directory, values, card) => saveModel(directory, { ...base, weights: values, card }),
     nextCommands: options.nextCommands,
   };
 }

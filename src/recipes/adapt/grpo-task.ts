@@ -75,7 +75,7 @@ export const GRPO: Task = {
           ...{ tasks: heldOut, reward, seed },
         }),
       judge: async () => undefined,
-      save: (directory, values, card) => saveModel(directory, { model, weights: values, tokenizer, card }),
+      save: (directory, values, card) => saveModel(directory, { ...base, weights: values, card }),
       nextCommands: (directory) => [`generate ${directory} ${promptFlag(settings.lineBreak)}`],
     });
   },

@@ -56,7 +56,7 @@ export async function prepareLabelledTask<E, T, R, Result>(
     const { tokenizer } = base;
     return use<Encoder>({
       ...prepareCommon({ context, task, tokenizer, model, weights, headParameters }, encoderScores),
-      save: (directory, values, card) => saveEncoder(directory, { model, weights: values, tokenizer, card }),
+      save: (directory, values, card) => saveEncoder(directory, { ...base, model, weights: values, card }),
     });
   }
   const { head } = task;
@@ -76,7 +76,7 @@ export async function prepareLabelledTask<E, T, R, Result>(
     ...prepareCommon<CausalLM, E, T, R>({ context, task, tokenizer, model, weights, headParameters }, (of) =>
       decoderScores(model, of),
     ),
-    save: (directory, values, card) => saveClassifier(directory, { model, weights: values, tokenizer, card }),
+    save: (directory, values, card) => saveClassifier(directory, { ...base, model, weights: values, card }),
   });
 }
 

@@ -60,7 +60,7 @@ export const PREFER: Task = {
     const { lineBreak, ...options } = context.recipe.preference as PreferenceSettings;
     const { engine, recipe } = context;
     const pairs = await loadPairs(context, lineBreak);
-    const { model, weights, tokenizer } = pairs.base;
+    const { model, weights } = pairs.base;
     const { batchSize, contextLength, seed } = recipe.train;
     const referenceOf = async (rows: readonly PreferenceRows[]) =>
       options.referenceFree ? {} : { reference: await completionScores(engine, pairs.base, sidesOf(rows)) };
@@ -83,7 +83,7 @@ export const PREFER: Task = {
           pairs: pairs.heldOut,
           ...ofHeldOut,
         }),
-      save: (directory, values, card) => saveModel(directory, { model, weights: values, tokenizer, card }),
+      save: (directory, values, card) => saveModel(directory, { ...pairs.base, weights: values, card }),
       nextCommands: (directory) => [`generate ${directory} ${promptFlag(lineBreak)}`],
     });
   },
@@ -118,7 +118,7 @@ export const REWARD: Task = {
       examples: preferenceStream({ objective: objective(model), ...batching }),
       measure: (of, values) => rewardMeasure(engine, new RewardModel(of), values, pairs.heldOut),
       save: (directory, values, card) =>
-        saveClassifier(directory, { model, weights: values, tokenizer, card }),
+        saveClassifier(directory, { ...pairs.base, model, weights: values, card }),
       nextCommands: (directory) => [`classify ${directory} --text "…"`],
     });
   },
