@@ -167,12 +167,7 @@ function checkReplaceable(directory: string, texts: Texts): void {
   if (!existsSync(directory)) return;
   for (const entry of readdirSync(directory, { withFileTypes: true })) {
     const known = KNOWN_FILES.has(entry.name) || SHARD.test(entry.name) || Object.hasOwn(texts, entry.name);
-    if (
-      entry.isDirectory()
-        ? readdirSync(join(directory, entry.name)).every((file) => isPlace(entry.name, file))
-        : known
-    )
-      continue;
+    if (entry.isDirectory() ? isPlaceOnly(join(directory, entry.name), entry.name) : known) continue;
     throw new EnvironmentError({
       where: directory,
       expected: "a new directory, or one with nothing but a model in it",
@@ -185,6 +180,12 @@ function checkReplaceable(directory: string, texts: Texts): void {
 /** Whether a model has a file of that name in a folder of that name. */
 function isPlace(folder: string, file: string): boolean {
   return folder === TEMPLATES ? file.endsWith(".jinja") : STAGE.test(folder) && file === CONFIG;
+}
+
+/** Whether a folder is one that models have, with nothing else in it. */
+function isPlaceOnly(path: string, name: string): boolean {
+  const isKnown = name === TEMPLATES || STAGE.test(name);
+  return isKnown && readdirSync(path).every((file) => isPlace(name, file));
 }
 
 function checkIsDirectory(directory: string): void {
