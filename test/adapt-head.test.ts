@@ -34,6 +34,7 @@ beforeAll(() => {
     const tokens = long(word, place).split(" ");
     return { tokens, tags: tokens.map((_, i) => (i === 0 ? "B-X" : "O")) };
   });
+  write("pairs.jsonl", (word) => ({ prompt: word, chosen: "a.", rejected: "b." }));
   write("answers.jsonl", (word, place) => ({
     question: "which one",
     context: `it is ${long(word, place)} now`,
@@ -119,4 +120,18 @@ test.each([
   const changes = { settings: { train: { steps } }, onEvent: record.record };
   await adapt(options(`without-${steps}`, cacheBytes, changes));
   expect(record.of("notice").map(({ message }) => message)).toContainEqual(expect.stringContaining(why));
+});
+
+test("a reward model's features are computed at each step, and it is said", async () => {
+  const record = new EventRecord();
+  const changes = {
+    task: "reward",
+    file: "pairs.jsonl",
+    settings: { train: { steps: 2 } },
+    onEvent: record.record,
+  };
+  await adapt(options("reward", undefined, changes));
+  expect(record.of("notice").map(({ message }) => message)).toContainEqual(
+    expect.stringContaining("computed at every step: pairs are not among what is kept"),
+  );
 });

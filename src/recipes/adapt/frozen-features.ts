@@ -28,24 +28,26 @@ interface KeptFeatures {
   readonly facts: readonly TableRow[];
 }
 
+/** Says that features of a frozen body are computed at every step, where only a head is trained; the fact is for the report. */
+export function keepNothing({ recipe, onNotice }: TaskContext, why: string): readonly TableRow[] {
+  if (!recipe.head) return [];
+  onNotice(`features of the frozen body are computed at every step: ${why}`);
+  return [{ label: "features of the body", value: `computed at every step: ${why}` }];
+}
+
 /** Where only a head is trained, and it pays: features of the body are computed once, and kept. */
 export function keepFeatures(
-  { engine, recipe, onNotice }: TaskContext,
+  context: TaskContext,
   { model, weights, training, heldOut }: HeadOnTexts,
 ): KeptFeatures {
+  const { engine, recipe } = context;
   const settings = recipe.head as HeadSettings | undefined;
   if (!settings) return { heldBytes: 0, facts: [] };
   const { steps, accumulation, batchSize, contextLength } = recipe.train;
   const { cacheBytes } = settings;
   const body = new FrozenBody(engine, model, weights);
   const bytes = body.bytesFor([...training, ...heldOut]);
-  const without = (why: string): KeptFeatures => {
-    onNotice(`features of the frozen body are computed at every step: ${why}`);
-    return {
-      heldBytes: 0,
-      facts: [{ label: "features of the body", value: `computed at every step: ${why}` }],
-    };
-  };
+  const without = (why: string): KeptFeatures => ({ heldBytes: 0, facts: keepNothing(context, why) });
   if (bytes > cacheBytes) {
     return without(`they take ${formatSi(bytes, "B")}, more than head.cacheBytes=${cacheBytes}`);
   }

@@ -18,6 +18,7 @@ import type { CausalLM } from "../../models/contracts.ts";
 import { saveClassifier, saveModel } from "../../models/save-model.ts";
 import type { TableRow } from "../../train/report/html.ts";
 import { describeLong, promptFlag } from "./decoder-task.ts";
+import { keepNothing } from "./frozen-features.ts";
 import { hashExamples, loadData } from "./load-data.ts";
 import { type LoadedDecoder, loadDecoder } from "./load-decoder.ts";
 import type { PreparedTask, Task, TaskContext } from "./task.ts";
@@ -115,6 +116,7 @@ export const REWARD: Task = {
     return use<CausalLM>({
       ...pairs.common,
       ...{ model, weights, head: headParameters, headModules: ["score"], objective },
+      corpus: [...pairs.common.corpus, ...keepNothing(context, "pairs are not among what is kept")],
       examples: preferenceStream({ objective: objective(model), ...batching }),
       measure: (of, values) => rewardMeasure(engine, new RewardModel(of), values, pairs.heldOut),
       save: (directory, values, card) =>
