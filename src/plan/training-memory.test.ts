@@ -233,6 +233,15 @@ describe("a run that does not fit", () => {
     );
   });
 
+  test("what is held beside it counts, and is named", () => {
+    const heldBytes = 2e9;
+    const larger = { objective, options, heldBytes };
+    expect(forecastTraining(larger).totalBytes).toBe(totalBytes + heldBytes);
+    expect(() => checkTrainingMemory(larger, { available: totalBytes })).toThrow(
+      /activations [\d.]+ GB, beside the run 2\.0 GB\)/,
+    );
+  });
+
   test("where nothing helps, no false hope", () => {
     expect(() => checkTrainingMemory({ objective, options }, { available: 1e6 })).toThrow(
       /measuring and samples [\d.]+ GB\)\. Free memory, or run it all the same with --no-check-memory\.$/,

@@ -53,7 +53,9 @@ export function keepFeatures(
   }
   if (steps * accumulation * batchSize <= training.length) return without("no example comes twice");
   const flops = body.flopsFor(training, { contextLength, maxBuckets: recipe.batch.maxBuckets });
-  const value = `computed once: ${formatSi(bytes, "B")}, ${formatSi(flops, "FLOP")} of the training's`;
+  const told = `computed once: ${formatSi(bytes, "B")}; ${formatSi(flops, "FLOP")} for the training examples`;
+  // The first step waits for it.
+  context.onNotice(`features of the frozen body are ${told}`);
   const heldBytes = [...weights.values()].reduce((sum, weight) => sum + sizeInBytes(weight), bytes);
-  return { body, heldBytes, facts: [{ label: "features of the body", value }] };
+  return { body, heldBytes, facts: [{ label: "features of the body", value: told }] };
 }
