@@ -11,6 +11,7 @@ import { localFirstWeights } from "../src/models/bert/first-weights.ts";
 import { Bert } from "../src/models/bert/model.ts";
 import { saveEncoder } from "../src/models/save-model.ts";
 import { adapt } from "../src/recipes/adapt/adapt.ts";
+import { parseGrid, runSweep } from "../src/recipes/adapt/sweep.ts";
 import { plinth, plinthFailure } from "./command-line.ts";
 import { saveTinyBase, tinyWords, writeRows } from "./tiny-base.ts";
 import { engine } from "./tiny-run.ts";
@@ -121,6 +122,17 @@ describe("a context that is not set is no longer than the base reads", () => {
   test("other tasks, and methods that take places of their own", async () => {
     expect(await run("base", "instruct", "instruct")).toBe(64);
     expect(await run("base", "instruct", "prompt", "--method", "prompt")).toBe(44);
+  });
+
+  test("a sweep that goes on finds its runs again", async () => {
+    const sweep = {
+      ...{ engine, base: at("base"), task: "instruct", method: "lora", directory: at("sweep") },
+      data: { training: { paths: [at("instruct.jsonl")] } },
+      settings: { train: { steps: 2, validateEvery: 2 } },
+    };
+    const [first] = await runSweep(sweep, parseGrid(["lora.rank=1"]));
+    const [again] = await runSweep({ ...sweep, resume: true }, parseGrid(["lora.rank=1"]));
+    expect(again!.result.best).toEqual(first!.result.best);
   });
 
   test("one that is set is refused where it is longer", async () => {

@@ -2,6 +2,7 @@ import { ConfigError } from "../../core/errors.ts";
 import { boolean, integer, oneOf, readFields, real } from "../../core/fields.ts";
 import { suggest } from "../../core/nearest.ts";
 import type { LongRows } from "../../data/rows/fit-context.ts";
+import { describeModel } from "../../models/describe-model.ts";
 import { type TrainOptions, trainOptions } from "../../train/options.ts";
 import { DISTILL, readDistill } from "./distill.ts";
 import type { ChosenMethod } from "./method.ts";
@@ -53,14 +54,15 @@ export type AdaptInput = Readonly<Record<string, object>>;
 /**
  * Completes and checks a recipe.
  *
- * @param mostTokens that the base reads: a context that is not set is not longer
- * @throws {ConfigError} if task, method, section or key is unknown (the nearest is named), or a value out of range.
+ * @param base its directory: a context that is not set is no longer than it reads
+ * @throws {ConfigError} if task, method, section or key is unknown (the nearest is named), or a value out of range; as
+ *   `describeModel`.
  */
 export function readAdaptRecipe(
   taskName: string,
   methodName: string,
   input: AdaptInput,
-  mostTokens = Number.POSITIVE_INFINITY,
+  base: string,
 ): ReadRecipe {
   const task = choose("task", TASKS, taskName);
   const method = choose("method", METHODS, methodName);
@@ -75,7 +77,8 @@ export function readAdaptRecipe(
   const own = [method.section, task.section, DISTILL].filter((name) => name !== undefined);
   checkSections(input, ["data", "batch", ...own, "train"]);
   const chosen = method.choose(input[method.section ?? ""] ?? {});
-  const contextLength = Math.min(task.train.contextLength, mostTokens - (chosen.virtualTokens ?? 0));
+  const most = describeModel(base).model.shape.contextLength - (chosen.virtualTokens ?? 0);
+  const contextLength = Math.min(task.train.contextLength, most);
   const section = (name: string | undefined, settings: object) =>
     name === undefined ? {} : { [name]: settings };
   const recipe = {

@@ -2,7 +2,6 @@ import { existsSync, readdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Engine } from "../../engine/engine.ts";
 import { writeFileAtomic } from "../../hub/atomic-write.ts";
-import { describeModel } from "../../models/describe-model.ts";
 import { countParameters } from "../../nn/scope.ts";
 import type { TrainEvent } from "../../train/events.ts";
 import type { Quality } from "../../train/quality.ts";
@@ -81,8 +80,7 @@ const PREDICTIONS_FILE = "predictions.jsonl";
  */
 export async function adapt(options: AdaptOptions): Promise<AdaptResult> {
   const { directory, resume = false, engine, data } = options;
-  const { contextLength } = describeModel(options.base).model.shape;
-  const read = readAdaptRecipe(options.task, options.method, options.settings ?? {}, contextLength);
+  const read = readAdaptRecipe(options.task, options.method, options.settings ?? {}, options.base);
   checkRunDirectory(directory, read.recipe, resume);
   const isNew = !existsSync(directory);
   const lock = acquireRunLock(directory);

@@ -101,7 +101,7 @@ function prepareCommon<M extends BaseModel, E, T, R>(
   checkContext(contextLength, describeModel(context.base).model.shape.contextLength);
   const { training, heldOut, facts } = encodeSides(context, task, tokenizer);
   const kept = keepFeatures(context, { model: scores(model), weights, training, heldOut });
-  const objective = (of: M) => new Supervised(kept.body ?? scores(of), kind);
+  const objective = (of: M) => new Supervised(of === model && kept.body ? kept.body : scores(of), kind);
   const measure = (of: M, values: Weights) =>
     new LabelMeasure(engine, objective(of), { rows: heldOut, weights: values, contextLength, maxBuckets });
   return {

@@ -72,7 +72,7 @@ export async function runSweep(
   // A value that cannot be, or a folder in use, is found before the first run, not after hours of others.
   const settingsOf = (point: GridPoint) => withPoint(options.settings ?? {}, point);
   for (const point of grid) {
-    const { recipe } = readAdaptRecipe(options.task, options.method, settingsOf(point));
+    const { recipe } = readAdaptRecipe(options.task, options.method, settingsOf(point), options.base);
     const directory = join(options.directory, folderOf(point));
     checkRunDirectory(directory, recipe, (options.resume ?? false) && hasBegun(directory));
   }
