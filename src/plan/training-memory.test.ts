@@ -238,7 +238,7 @@ describe("a run that does not fit", () => {
     const larger = { objective, options, heldBytes };
     expect(forecastTraining(larger).totalBytes).toBe(totalBytes + heldBytes);
     expect(() => checkTrainingMemory(larger, { available: totalBytes })).toThrow(
-      /activations [\d.]+ GB, beside the run 2\.0 GB\)/,
+      /samples [\d.]+ GB, beside the run 2\.0 GB\)\. Free/,
     );
   });
 
