@@ -68,9 +68,10 @@ function saveTinyEncoder(directory: string): void {
 
 /** The words of a report's commands, with a text where they leave one open. */
 function commandsOf(reportPath: string): string[][] {
-  const report = readFileSync(reportPath, "utf8").replaceAll("&quot;", '"');
+  const report = readFileSync(reportPath, "utf8").replaceAll("&quot;", '"').replaceAll("&#39;", "'");
   const lines = [...report.matchAll(/^.*?(plinth (?:classify|tag|answer|generate) [^<\n]*)/gm)];
-  return lines.map(([, line]) => line!.replaceAll('"…"', "abc").split(" ").slice(1));
+  const typed = (line: string) => line.replaceAll('"…"', "abc").replaceAll("$'…\\n'", "abc\n").split(" ");
+  return lines.map(([, line]) => typed(line!).slice(1));
 }
 
 describe("a report's commands work as they are printed", () => {
