@@ -1,9 +1,10 @@
-import { DataError, EnvironmentError } from "../core/errors.ts";
+import { DataError } from "../core/errors.ts";
 import type { Weights } from "../core/weights.ts";
 import { IGNORED_TARGET } from "../data/validation-windows.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Program } from "../engine/program.ts";
 import type { CausalLM } from "../models/contracts.ts";
+import { checkFiniteLoss } from "../train/check-loss.ts";
 import type { BatchShape, Measure, ValidationResult } from "../train/objective.ts";
 import type { TaskQuality } from "../train/quality.ts";
 import { cutExamples } from "../train/slices.ts";
@@ -68,14 +69,7 @@ export class RowMeasure implements Measure {
         total.numExact += wrongs.filter((n) => n === 0).length;
       }
     }
-    if (!Number.isFinite(total.nats)) {
-      throw new EnvironmentError({
-        where: "validation",
-        expected: "a finite loss",
-        got: `${total.nats}`,
-        fix: "The weights have grown too large: lower the learning rate and start again.",
-      });
-    }
+    checkFiniteLoss(total.nats);
     const lossNats = total.nats / total.numTokens;
     const { numTokens, numRight, numRows, numExact } = total;
     return {

@@ -1,4 +1,4 @@
-import { DataError, EnvironmentError } from "../core/errors.ts";
+import { DataError } from "../core/errors.ts";
 import type { Weights } from "../core/weights.ts";
 import { NO_LABEL } from "../data/masked-rows.ts";
 import type { MaskedOptions } from "../data/masked-sampler.ts";
@@ -8,6 +8,7 @@ import type { Engine } from "../engine/engine.ts";
 import type { Program } from "../engine/program.ts";
 import type { Encoder } from "../models/contracts.ts";
 import { input } from "../tensor/tensor.ts";
+import { checkFiniteLoss } from "./check-loss.ts";
 import { maskedFeeds, maskedScores } from "./masked-loss.ts";
 import type { BatchShape, Measure, ValidationResult } from "./objective.ts";
 import type { MaskedQuality } from "./quality.ts";
@@ -70,14 +71,7 @@ export class MaskedValidation implements Measure {
     if (count === 0) {
       throw new DataError({ where: "validation split", expected: "text to hide tokens of", got: "none" });
     }
-    if (!Number.isFinite(nats)) {
-      throw new EnvironmentError({
-        where: "validation",
-        expected: "a finite loss",
-        got: `${nats}`,
-        fix: "The weights have grown too large: lower the learning rate and start again.",
-      });
-    }
+    checkFiniteLoss(nats);
     const maskedAccuracy = right / count;
     return {
       lossNats: nats / count,

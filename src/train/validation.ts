@@ -1,4 +1,4 @@
-import { DataError, EnvironmentError } from "../core/errors.ts";
+import { DataError } from "../core/errors.ts";
 import type { Weights } from "../core/weights.ts";
 import type { TokenDataset } from "../data/token-dataset.ts";
 import { validationWindows } from "../data/validation-windows.ts";
@@ -6,6 +6,7 @@ import type { Engine } from "../engine/engine.ts";
 import type { Program } from "../engine/program.ts";
 import { bitsPerByte } from "../eval/bits-per-byte.ts";
 import type { CausalLM } from "../models/contracts.ts";
+import { checkFiniteLoss } from "./check-loss.ts";
 import { batchFeeds, languageModelLoss } from "./language-model-loss.ts";
 import type { BatchShape, Measure, ValidationResult } from "./objective.ts";
 import type { TextQuality } from "./quality.ts";
@@ -60,14 +61,7 @@ export class Validation implements Measure {
     if (numTokens === 0) {
       throw new DataError({ where: "validation split", expected: "text to score", got: "only separators" });
     }
-    if (!Number.isFinite(nats)) {
-      throw new EnvironmentError({
-        where: "validation",
-        expected: "a finite loss",
-        got: `${nats}`,
-        fix: "The weights have grown too large: lower the learning rate and start again.",
-      });
-    }
+    checkFiniteLoss(nats);
     return { lossNats: nats / numTokens, bitsPerByte: bitsPerByte(nats, bytes), numTokens };
   }
 

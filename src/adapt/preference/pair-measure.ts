@@ -1,6 +1,6 @@
-import { EnvironmentError } from "../../core/errors.ts";
 import type { Weights } from "../../core/weights.ts";
 import type { Engine } from "../../engine/engine.ts";
+import { checkFiniteLoss } from "../../train/check-loss.ts";
 import type { Measure, ValidationResult } from "../../train/objective.ts";
 import { numLearnt } from "../training-row.ts";
 import type { Dpo } from "./dpo.ts";
@@ -106,14 +106,7 @@ class PairMeasure implements Measure {
 
   async run(): Promise<ValidationResult> {
     const { rewards, lossNats } = this.#judge(await this.#program.run(sidesOf(this.#pairs)));
-    if (!Number.isFinite(lossNats)) {
-      throw new EnvironmentError({
-        where: "pairs held out",
-        expected: "a finite loss",
-        got: `${lossNats}`,
-        fix: "Start again with a lower learning rate.",
-      });
-    }
+    checkFiniteLoss(lossNats);
     const { accuracy, standardError, chosenReward, rejectedReward, margin } = judgePairs(rewards);
     return {
       metric: "pair accuracy",

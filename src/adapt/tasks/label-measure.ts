@@ -1,8 +1,8 @@
-import { EnvironmentError } from "../../core/errors.ts";
 import type { Weights } from "../../core/weights.ts";
 import type { RowBatch } from "../../data/rows/row-batches.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Program } from "../../engine/program.ts";
+import { checkFiniteLoss } from "../../train/check-loss.ts";
 import type { Measure, ValidationResult } from "../../train/objective.ts";
 import type { TaskQuality } from "../../train/quality.ts";
 import { bindWeights, compileOver } from "../../train/weighted-program.ts";
@@ -69,14 +69,7 @@ export class LabelMeasure<T, R> implements Measure {
       }
     }
     const lossNats = total / Math.max(weight, Number.MIN_VALUE);
-    if (!Number.isFinite(lossNats)) {
-      throw new EnvironmentError({
-        where: "validation",
-        expected: "a finite loss",
-        got: `${lossNats}`,
-        fix: "The weights have grown too large: lower the learning rate and start again.",
-      });
-    }
+    checkFiniteLoss(lossNats);
     return { lossNats, numTokens: rows.length, outcome: kind.conclude(rows, readings) };
   }
 
