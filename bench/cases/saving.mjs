@@ -52,8 +52,8 @@ const SIZES = [
     seeds: 1,
     batch: 8,
     checks: 30,
-    adapted: [300, 5e-3],
-    full: [200, 1e-3],
+    adapted: [500, 1e-2],
+    full: [400, 1.5e-3],
     scratch: [500, 1.5e-3],
   },
   {
@@ -61,8 +61,8 @@ const SIZES = [
     seeds: 1,
     batch: 8,
     checks: 30,
-    adapted: [600, 5e-3],
-    full: [300, 1e-3],
+    adapted: [900, 1e-2],
+    full: [600, 1.5e-3],
     scratch: [900, 1.5e-3],
   },
 ];
