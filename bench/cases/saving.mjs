@@ -25,47 +25,16 @@ const NUM_FOLLOWED = 100;
 const NUM_JUDGED = 200;
 
 /**
- * Steps, which are the most, and rates; those at 32 are the best of three tried on gsm8k. LoRA's loss is looked at `checks` times, which is how finely
- * the step can be known at which it got there.
+ * Steps of each rival, which are the most; LoRA's loss is looked at `checks` times, which is how finely the step can be known at which it got there.
+ * Rates at 32 are the best of three tried on gsm8k.
  */
 const SIZES = [
-  {
-    examples: 32,
-    seeds: 3,
-    batch: 4,
-    checks: 60,
-    adapted: [60, 1e-2],
-    full: [60, 1e-3],
-    scratch: [120, 1.5e-3],
-  },
-  {
-    examples: 128,
-    seeds: 1,
-    batch: 4,
-    checks: 30,
-    adapted: [150, 1e-2],
-    full: [150, 1e-3],
-    scratch: [300, 1.5e-3],
-  },
-  {
-    examples: 512,
-    seeds: 1,
-    batch: 8,
-    checks: 30,
-    adapted: [500, 1e-2],
-    full: [400, 1.5e-3],
-    scratch: [500, 1.5e-3],
-  },
-  {
-    examples: 2000,
-    seeds: 1,
-    batch: 8,
-    checks: 30,
-    adapted: [900, 1e-2],
-    full: [600, 1.5e-3],
-    scratch: [900, 1.5e-3],
-  },
+  { examples: 32, seeds: 3, batch: 4, checks: 60, adapted: 60, full: 60, scratch: 120, fullRate: 1e-3 },
+  { examples: 128, seeds: 1, batch: 4, checks: 30, adapted: 150, full: 150, scratch: 300, fullRate: 1e-3 },
+  { examples: 512, seeds: 1, batch: 8, checks: 30, adapted: 500, full: 400, scratch: 500, fullRate: 1.5e-3 },
+  { examples: 2000, seeds: 1, batch: 8, checks: 30, adapted: 900, full: 600, scratch: 900, fullRate: 1.5e-3 },
 ];
+const RATES = { adapted: 1e-2, scratch: 1.5e-3 };
 /** How often the others' is, and the share of checks without gain that ends a run. */
 const CHECKS = 10;
 const PATIENCE = 0.4;
@@ -109,7 +78,7 @@ const isSaving = ({ flops = 0, trainedParameters }) =>
   flops >= MIN_FLOPS_RATIO && trainedParameters >= MIN_PARAMETER_RATIO;
 
 /** All rivals on one draw of examples. The first draw's are judged by their answers, too, and only there all of the base is trained. */
-async function compare(engine, base, name, { examples, batch, checks, ...rivals }, seed) {
+async function compare(engine, base, name, { examples, batch, checks, fullRate, ...steps }, seed) {
   const { model, weights, tokenizer } = base;
   const { contextLength } = model.shape;
   const { task, training, evaluation } = await readTask(name, { numJudged: NUM_JUDGED, seed });
@@ -118,15 +87,18 @@ async function compare(engine, base, name, { examples, batch, checks, ...rivals 
   const learnt = [];
   for (const example of training) if (learnt.length < examples && fits(example)) learnt.push(example);
   const train = (rival) => {
-    const [steps, learningRate] = rivals[rival];
+    const learningRate = { ...RATES, full: fullRate }[rival];
     const times = rival === "adapted" ? checks : CHECKS;
     return trainOptions({
-      ...{ steps, batchSize: batch, contextLength, learningRate, warmupSteps: 5, weightDecay: 0.01 },
-      ...{
-        patience: Math.ceil(PATIENCE * times),
-        validateEvery: Math.ceil(steps / times),
-        seed,
-      },
+      steps: steps[rival],
+      batchSize: batch,
+      contextLength,
+      learningRate,
+      warmupSteps: 5,
+      weightDecay: 0.01,
+      patience: Math.ceil(PATIENCE * times),
+      validateEvery: Math.ceil(steps[rival] / times),
+      seed,
       ...{ saveEvery: 2 ** 30, sampleEvery: 2 ** 30 },
     });
   };
