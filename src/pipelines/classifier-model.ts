@@ -12,8 +12,8 @@ import type { CausalLM } from "../models/contracts.ts";
 import { DecoderClassifier } from "../models/decoder-classifier.ts";
 import { type LoadedClassifier, type LoadedModel, loadClassifier, loadModel } from "../models/load-model.ts";
 import { isClassifierConfig } from "../models/registry.ts";
+import { requireTokenizer } from "../models/require-tokenizer.ts";
 import type { EncoderText } from "./encoder-model.ts";
-import { requireTokenizer } from "./require-tokenizer.ts";
 
 export interface ClassifierModelOptions {
   /** Default: a new one with all cores. */

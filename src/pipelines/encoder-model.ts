@@ -10,9 +10,9 @@ import type { Program } from "../engine/program.ts";
 import { bindWeights } from "../generate/cached-program.ts";
 import type { Encoder, EncoderHeads, EncoderInput } from "../models/contracts.ts";
 import { type LoadedEncoder, loadEncoder } from "../models/load-model.ts";
+import { requireTokenizer } from "../models/require-tokenizer.ts";
 import { input, type Tensor } from "../tensor/tensor.ts";
 import { type EncoderBatch, type EncoderItem, packBatches } from "./encoder-batch.ts";
-import { requireTokenizer } from "./require-tokenizer.ts";
 import { readSentenceConfig, type SentenceConfig } from "./sentence-config.ts";
 
 /** Tokens of a batch, padding included: what one layer makes of them stays in the caches, and the cores are busy. */
@@ -118,7 +118,11 @@ export class EncoderModel {
 
   /** @throws {DataError} if the directory has none. */
   get tokenizer(): Tokenizer {
-    return requireTokenizer(this.loaded, "Put its tokenizer.json beside the weights, or give token ids.");
+    return requireTokenizer(
+      this.loaded,
+      "model",
+      "Put its tokenizer.json beside the weights, or give token ids.",
+    );
   }
 
   /** Where its programs run. */

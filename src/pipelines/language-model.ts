@@ -10,7 +10,7 @@ import { type GenerationDefaults, readGenerationConfig } from "../generate/gener
 import type { CausalLM } from "../models/contracts.ts";
 import { DecoderClassifier } from "../models/decoder-classifier.ts";
 import { type LoadedModel, loadModel } from "../models/load-model.ts";
-import { requireTokenizer } from "./require-tokenizer.ts";
+import { requireTokenizer } from "../models/require-tokenizer.ts";
 
 /** Sequences side by side, by default: enough to keep the cores busy, few enough to keep caches small. */
 const DEFAULT_ROWS = 8;
@@ -92,7 +92,7 @@ export class LanguageModel {
 
   /** @throws {DataError} if the directory has none. */
   get tokenizer(): Tokenizer {
-    return requireTokenizer(this.loaded, "Put its tokenizer.json beside the weights.");
+    return requireTokenizer(this.loaded);
   }
 
   /** Continues texts. */

@@ -12,6 +12,7 @@ import type { Row } from "../../data/rows/load-examples.ts";
 import type { CausalLM, Encoder, TaskHead } from "../../models/contracts.ts";
 import { describeModel } from "../../models/describe-model.ts";
 import { loadEncoder, loadModel } from "../../models/load-model.ts";
+import { requireTokenizer } from "../../models/require-tokenizer.ts";
 import { saveClassifier, saveEncoder } from "../../models/save-model.ts";
 import type { Parameter } from "../../nn/scope.ts";
 import type { TableRow } from "../../train/report/html.ts";
@@ -51,12 +52,13 @@ export async function prepareLabelledTask<E, T, R, Result>(
 ): Promise<Result> {
   const random = new Random(context.recipe.train.seed).fork("head");
   if (describeModel(context.base).kind === "encoder") {
-    const base = requireTokenizer(loadEncoder(context.base));
+    const base = loadEncoder(context.base);
+    const tokenizer = requireTokenizer(base, "base");
     const { model, weights, headParameters } = encoderWithHead(base, task.head, random);
-    const { tokenizer } = base;
     return use<Encoder>({
       ...prepareCommon({ context, task, tokenizer, model, weights, headParameters }, encoderScores),
-      save: (directory, values, card) => saveEncoder(directory, { ...base, model, weights: values, card }),
+      save: (directory, values, card) =>
+        saveEncoder(directory, { ...base, tokenizer, model, weights: values, card }),
     });
   }
   const { head } = task;
@@ -67,8 +69,8 @@ export async function prepareLabelledTask<E, T, R, Result>(
       got: `the decoder ${context.base}`,
     });
   }
-  const base = requireTokenizer(loadModel(context.base));
-  const { tokenizer } = base;
+  const base = loadModel(context.base);
+  const tokenizer = requireTokenizer(base, "base");
   const { labels, problem } = head;
   const options = { labels, problem, padId: tokenizer.specials.pad };
   const { model, weights, headParameters } = decoderWithHead(base, options, random);
@@ -76,7 +78,8 @@ export async function prepareLabelledTask<E, T, R, Result>(
     ...prepareCommon<CausalLM, E, T, R>({ context, task, tokenizer, model, weights, headParameters }, (of) =>
       decoderScores(model, of),
     ),
-    save: (directory, values, card) => saveClassifier(directory, { ...base, model, weights: values, card }),
+    save: (directory, values, card) =>
+      saveClassifier(directory, { ...base, tokenizer, model, weights: values, card }),
   });
 }
 
@@ -166,13 +169,4 @@ function judgementOf<E, T, R>(outcome: TaskOutcome, task: LabelledTask<E, T, R>)
     sections: [...task.sections(outcome), renderMistakes(mistakes, predictions.length)],
     predictions,
   };
-}
-
-function requireTokenizer<
-  L extends { readonly directory: string; readonly tokenizer: Tokenizer | undefined },
->(loaded: L): L & { readonly tokenizer: Tokenizer } {
-  const { tokenizer } = loaded;
-  if (tokenizer) return { ...loaded, tokenizer };
-  const got = "one without";
-  throw new DataError({ where: loaded.directory, expected: "a base with a tokenizer", got });
 }

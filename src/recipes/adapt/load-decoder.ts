@@ -1,8 +1,9 @@
 import type { Tokenizer } from "../../codecs/tokenizer.ts";
-import { ConfigError, DataError } from "../../core/errors.ts";
+import { ConfigError } from "../../core/errors.ts";
 import type { Weights } from "../../core/weights.ts";
 import type { CausalLM } from "../../models/contracts.ts";
 import { loadModel } from "../../models/load-model.ts";
+import { requireTokenizer } from "../../models/require-tokenizer.ts";
 import type { AdaptRecipe } from "./adapt-recipe.ts";
 
 /** A decoder with its tokenizer. */
@@ -26,15 +27,10 @@ export function loadDecoder(
   { train: { contextLength } }: AdaptRecipe,
   who: "base" | "teacher" = "base",
 ): LoadedDecoder {
-  const { model, weights, tokenizer } = loadModel(directory);
+  const loaded = loadModel(directory);
+  const { model, weights } = loaded;
   checkContext(contextLength, model.shape.contextLength, who);
-  if (tokenizer) return { directory, model, weights, tokenizer };
-  throw new DataError({
-    where: directory,
-    expected: `a ${who} with a tokenizer`,
-    got: "one without",
-    fix: "Put its tokenizer.json beside the weights.",
-  });
+  return { directory, model, weights, tokenizer: requireTokenizer(loaded, who) };
 }
 
 /** @throws {ConfigError} if rows may be longer than a model can read. */
